@@ -1,0 +1,1 @@
+"""Numerics: arrays in, arrays out. No socket, no clock, no file (weights loading aside)."""

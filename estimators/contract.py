@@ -1,0 +1,87 @@
+"""What every estimator obeys: state in, state out, one second of many cells at a time.
+
+    estimator.init(start) -> state
+    estimator.step(state, second) -> (state, estimate)
+
+The caller keeps the state: a dict of named arrays whose first axis is the cell, so that any row can be
+gathered, scattered, moved to another slot or written to a checkpoint without the estimator knowing.
+`step` leaves its arguments as they were. A row's result depends on that row alone.
+
+SOC is against the *present* capacity (0 empty, 1 full); `to_nominal` turns it into the nominal one.
+Estimates are not clamped: a nominal SOC may lie outside [0, 1] of the present one. The publisher clamps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.float64]
+Bool = NDArray[np.bool_]
+State = dict[str, NDArray[Any]]  # every array [cell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What is known of each cell when it is first seen; NaN where it is not known."""
+
+    soc: Float  # [cell] of present capacity; NaN: find it from the first sample
+    soh: Float  # [cell] present / nominal capacity; never NaN (the cell type's `typical_soh` if unknown)
+
+    @classmethod
+    def unknown(cls, cells: int, soh: float) -> Start:
+        """Build a start with no SOC known and one SOH for all."""
+        return cls(np.full(cells, np.nan), np.full(cells, soh))
+
+
+@dataclass(frozen=True, slots=True)
+class Second:
+    """One grid second: time-averaged current (positive on charge), last voltage and temperature in it."""
+
+    voltage_volt: Float  # [cell]
+    current_ampere: Float  # [cell]
+    temperature_celsius: Float  # [cell]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Mean and standard deviation at the end of the second."""
+
+    soc: Float  # [cell] of present capacity, not clamped
+    soc_std: Float  # [cell]
+    soh: Float  # [cell]
+    soh_std: Float  # [cell]
+    out_of_domain: Bool  # [cell] input outside of what the model was made for
+    warming_up: Bool  # [cell] not yet converged from an unknown start
+
+
+class Estimator(Protocol):
+    """One model of one cell type, applied to any number of its cells."""
+
+    name: str  # "coulomb" | "ekf" | "cross_stitch"
+    weights_id: str  # names the numbers inside: a digest of the weights or tables, "-" where there are none
+
+    def init(self, start: Start) -> State:
+        """Make the state of `len(start.soc)` new cells."""
+        ...
+
+    def step(self, state: State, second: Second) -> tuple[State, Estimate]:
+        """Advance every cell by one second."""
+        ...
+
+
+def to_nominal(soc: Float, soh: Float) -> Float:
+    """Turn SOC of present capacity into SOC of nominal capacity: what is missing from full is the same.
+
+    >>> float(to_nominal(np.array(0.5), np.array(0.8)))
+    0.6
+    """
+    return 1.0 - (1.0 - soc) * soh
+
+
+def to_present(soc_nominal: Float, soh: Float) -> Float:
+    """Undo `to_nominal`."""
+    return 1.0 - (1.0 - soc_nominal) / soh
