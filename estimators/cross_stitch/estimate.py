@@ -1,0 +1,131 @@
+"""The network as an estimator: one causal step for a batch of cells, the SOH tower once in 3600 steps."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from estimators.cell_type import CellType, weights_id
+from estimators.contract import Bool, Estimate, Float, Second, Start, State, to_present
+from estimators.cross_stitch import weights as weights_file
+from estimators.cross_stitch.network import FEATURES, SOH_PERIOD_SECOND, UNITS, Hidden
+from estimators.cross_stitch.sequence import PRIMING_SECOND
+
+START_STD, START_MEMORY_SECOND = 0.15, 30.0  # SOC error of an unknown start beside the calibrated one, decaying
+WARM_UP_SECOND = 120
+DOMAIN_MARGIN = 0.05  # of the training range; an input beyond it is outside
+DOMAIN_MEMORY_SECOND, DOMAIN_SHARE = 60.0, 0.25  # out of domain: a quarter of the last minute was outside
+SMALLEST_BATCH = 16  # a product of fewer rows has other bits: fewer rows are padded
+
+_HIDDEN = ("shared_h", "shared_c", "soc_h", "soc_c", "soh_h", "soh_c")
+_HELD = tuple(f"held_{level}" for level in range(len(FEATURES)))
+
+
+class CrossStitch:
+    """The network of one cell type. The initial SOC is not used: the network finds it by itself."""
+
+    name = "cross_stitch"
+
+    def __init__(self, cell_type: CellType) -> None:
+        """Load the weights of a cell type. Raises FileNotFoundError or ValueError."""
+        self._weights = weights_file.load(cell_type.folder)
+        self._network = self._weights.network
+        self._nominal_capacity_ah = cell_type.nominal_capacity_ah
+        self.weights_id = weights_id(cell_type.folder / weights_file.FILE)
+
+    def init(self, start: Start) -> State:
+        """Make the state of new cells: the SOH tower from the initial SOH, all else at the first sample."""
+        cells = len(start.soh)
+        state: State = {name: np.zeros((cells, UNITS), np.float32) for name in _HIDDEN}
+        state |= {name: np.zeros((cells, width), np.float32) for name, width in zip(_HELD, FEATURES, strict=True)}
+        state |= {"soh": start.soh.astype(np.float64), "seconds": np.zeros(cells, np.int64), "outside": np.zeros(cells)}
+        return state
+
+    @torch.no_grad()
+    def step(self, state: State, second: Second) -> tuple[State, Estimate]:
+        """Advance every cell by one second. 16 cells at least give the same bits in any company."""
+        raw = np.stack(
+            [second.voltage_volt, second.current_ampere / self._nominal_capacity_ah, second.temperature_celsius], axis=1
+        ).astype(np.float32)
+        x = self._network.scale(torch.from_numpy(raw))
+        new = {name: array.copy() for name, array in state.items()}
+        fresh = state["seconds"] == 0
+        if fresh.any():
+            self._prime(new, x, fresh)
+        shared_out, (new["shared_h"], new["shared_c"]) = _lstm(
+            self._network.shared, x, new["shared_h"], new["shared_c"]
+        )
+        tower_out, (new["soc_h"], new["soc_c"]) = _lstm(self._network.soc_lstm, shared_out, new["soc_h"], new["soc_c"])
+        new["seconds"] += 1
+        hour = new["seconds"] % SOH_PERIOD_SECOND == 0
+        for rows, steps_tower in ((fresh, False), (hour, True)):
+            if rows.any():
+                self._soh_tower(new, shared_out, tower_out, rows, steps_tower=steps_tower)
+        soc = (
+            self._network.soc(tower_out, tuple(torch.from_numpy(new[name]) for name in _HELD))
+            .numpy()
+            .astype(np.float64)
+        )
+        new["outside"] += (self._outside(raw) - new["outside"]) / DOMAIN_MEMORY_SECOND
+        return new, self._estimate(new, soc, second)
+
+    def _prime(self, state: State, x: Tensor, fresh: Bool) -> None:
+        """Give the fresh rows the state that their first sample alone leads to."""
+        rows = _padded(fresh)
+        zeros = torch.zeros(1, len(rows), UNITS)
+        steady = x[rows].expand(PRIMING_SECOND, -1, -1).contiguous()
+        s, shared = self._network.shared(steady, (zeros, zeros))
+        _, tower = self._network.soc_lstm(s, (zeros, zeros))
+        initial = self._network.initial_soh_hidden(torch.from_numpy(state["soh"][rows].astype(np.float32)))
+        for name, values in zip(_HIDDEN, (*shared, *tower, *initial), strict=True):
+            state[name][rows] = values.reshape(len(rows), UNITS).numpy()
+
+    def _soh_tower(self, state: State, shared: Tensor, tower: Tensor, which: Bool, *, steps_tower: bool) -> None:
+        """Make the held features of some rows again; where the tower steps, take its SOH too."""
+        rows = _padded(which)
+        hidden: Hidden = (torch.from_numpy(state["soh_h"][rows]), torch.from_numpy(state["soh_c"][rows]))
+        if steps_tower:
+            hidden = self._network.soh_step(shared[rows], hidden)
+            state["soh_h"][rows], state["soh_c"][rows] = hidden[0].numpy(), hidden[1].numpy()
+        joint = self._network.joint(tower[rows], hidden[0])
+        for name, values in zip(_HELD, joint.held, strict=True):
+            state[name][rows] = values.numpy()
+        if steps_tower:
+            state["soh"][rows] = joint.soh.numpy()
+
+    def _outside(self, raw: NDArray[np.float32]) -> Bool:
+        low, high = self._network.low.numpy(), self._network.high.numpy()
+        margin = DOMAIN_MARGIN * (high - low)
+        inside: Bool = ((raw >= low - margin) & (raw <= high + margin)).all(axis=1)
+        return ~inside
+
+    def _estimate(self, state: State, soc: Float, second: Second) -> Estimate:
+        age = state["seconds"].astype(np.float64)
+        calibrated = np.interp(second.temperature_celsius, self._weights.temperature_celsius, self._weights.soc_std)
+        return Estimate(
+            soc=to_present(soc, np.full(len(soc), self._weights.reference_soh)),
+            soc_std=np.hypot(calibrated, START_STD * np.exp(-age / START_MEMORY_SECOND)),
+            soh=state["soh"].copy(),
+            soh_std=np.full(len(soc), self._weights.soh_std),
+            out_of_domain=state["outside"] > DOMAIN_SHARE,
+            warming_up=age < WARM_UP_SECOND,
+        )
+
+
+def _lstm(
+    lstm: torch.nn.LSTM, x: Tensor, h: NDArray[np.float32], c: NDArray[np.float32]
+) -> tuple[Tensor, tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Step an LSTM once: x [cell, in], states [cell, 256]; gives the output [cell, 256] and the new states."""
+    out, (h1, c1) = lstm(x.unsqueeze(0), (torch.from_numpy(h).unsqueeze(0), torch.from_numpy(c).unsqueeze(0)))
+    return out.squeeze(0), (h1.squeeze(0).numpy(), c1.squeeze(0).numpy())
+
+
+def _padded(which: Bool) -> NDArray[np.intp]:
+    """Rows to compute: those chosen, the last one repeated up to the next batch size (16, 64, 256, ...)."""
+    rows = np.flatnonzero(which)
+    size = SMALLEST_BATCH
+    while size < len(rows):
+        size *= 4
+    return np.concatenate([rows, np.full(size - len(rows), rows[-1])])

@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+import torch
+from tests.estimators.contract_suite import EstimatorContract
+
+from estimators.contract import Second, Start, to_present
+from estimators.cross_stitch import CrossStitch
+from estimators.cross_stitch.sequence import run
+
+
+class TestContract(EstimatorContract):
+    @pytest.fixture
+    def estimator(self, untrained):
+        return CrossStitch(untrained)
+
+
+def stepped(estimator, drive, soh, rows):
+    """SOC and SOH [second, cell] of the streaming step, the last cell repeated up to `rows` rows."""
+    pick = np.minimum(np.arange(rows), drive.shape[1] - 1)
+    state = estimator.init(Start(np.full(rows, np.nan), soh[pick]))
+    out = []
+    for second in drive[:, pick]:
+        state, estimate = estimator.step(state, Second(*second.T))
+        out.append((estimate.soc[: drive.shape[1]], estimate.soh[: drive.shape[1]]))
+    return np.array(out).transpose(1, 0, 2)
+
+
+def sequence(estimator, drive, soh):
+    raw = drive.copy()
+    raw[..., 1] /= 2.0
+    with torch.no_grad():
+        soc, soh_out = run(estimator._network, torch.from_numpy(raw.astype(np.float32)), torch.from_numpy(soh).float())
+    return to_present(soc.numpy().astype(np.float64), np.array(0.95)), soh_out.numpy()
+
+
+@pytest.mark.parametrize("seconds", [3_700, pytest.param(86_400, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+def test_the_step_equals_the_sequence(untrained, drive, seconds):
+    estimator, soh = CrossStitch(untrained), np.array([0.8, 0.9, 1.0])
+    data = drive(seconds, 3)
+    soc, soh_out = stepped(estimator, data, soh, 16)
+    expected_soc, expected_soh = sequence(estimator, data, soh)
+    assert np.abs(soc - expected_soc).max() < 1e-5
+    assert np.abs(soh_out - expected_soh).max() < 1e-5
+
+
+def test_soh_is_the_initial_one_for_an_hour_and_then_the_tower_s(untrained, drive):
+    _, soh = stepped(CrossStitch(untrained), drive(3_601, 1), np.array([0.87]), 16)
+    assert (soh[:3_599] == 0.87).all()
+    assert soh[3_599] != 0.87
+
+
+def test_a_cell_s_bits_are_the_same_in_batches_of_16_and_256(untrained, drive):
+    estimator, data, soh = CrossStitch(untrained), drive(40, 2), np.array([0.9, 0.8])
+    for few, many in zip(stepped(estimator, data, soh, 16), stepped(estimator, data, soh, 256), strict=True):
+        assert few.tobytes() == many.tobytes()
+
+
+def test_input_far_from_the_training_range_is_out_of_domain_within_a_minute(untrained):
+    estimator = CrossStitch(untrained)
+    state = estimator.init(Start.unknown(16, 0.9))
+    flagged = []
+    for second in range(60):
+        volt = np.full(16, 3.7)
+        volt[0] = 6.0
+        state, estimate = estimator.step(state, Second(volt, np.zeros(16), np.full(16, 20.0)))
+        flagged.append(estimate.out_of_domain.copy())
+        del second
+    assert flagged[-1][0]
+    assert not np.array(flagged)[:, 1:].any()
+
+
+def test_a_single_strange_second_is_not_out_of_domain(untrained):
+    estimator = CrossStitch(untrained)
+    state = estimator.init(Start.unknown(16, 0.9))
+    for volt in [3.7] * 20 + [6.0] + [3.7] * 20:
+        state, estimate = estimator.step(state, Second(np.full(16, volt), np.zeros(16), np.full(16, 20.0)))
+        assert not estimate.out_of_domain.any()
+
+
+def test_uncertainty_falls_from_the_unknown_start(untrained):
+    estimator = CrossStitch(untrained)
+    state, second = estimator.init(Start.unknown(16, 0.9)), Second(np.full(16, 3.7), np.zeros(16), np.full(16, 20.0))
+    stds = []
+    for _ in range(180):
+        state, estimate = estimator.step(state, second)
+        stds.append(estimate.soc_std[0])
+    assert stds[0] > 0.1 > stds[-1]
+    assert not estimate.warming_up.any()
