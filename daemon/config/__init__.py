@@ -1,0 +1,30 @@
+"""The configuration: one file per group of headings in config.yaml, one model for the whole."""
+
+from daemon.config.cells import Cells, EstimatorName, Grid, PackRule
+from daemon.config.mqtt import Mqtt, Tls
+from daemon.config.outputs import InfluxSink, MqttSink, Outbox, Publish, Sinks, SqliteSink
+from daemon.config.read import Reading, check_cell_types, read, read_config
+from daemon.config.root import Config
+from daemon.config.service import Journal, Service
+
+__all__ = [
+    "Cells",
+    "Config",
+    "EstimatorName",
+    "Grid",
+    "InfluxSink",
+    "Journal",
+    "Mqtt",
+    "MqttSink",
+    "Outbox",
+    "PackRule",
+    "Publish",
+    "Reading",
+    "Service",
+    "Sinks",
+    "SqliteSink",
+    "Tls",
+    "check_cell_types",
+    "read",
+    "read_config",
+]
