@@ -1,0 +1,238 @@
+"""MQTT messages -> samples; a message is acknowledged only when its owner says so, after the journal has it.
+
+    Subscriber.groups()  ->  Decoder.take(...)  ->  BatchBuilder  ->  journal  ->  Subscriber.acknowledge(...)
+
+The subscription is QoS 1 in a persistent session, so the broker keeps what we have not acknowledged and
+sends it again: after a crash, and after a lost connection. What waits here is bounded by
+`mqtt.unacknowledged_max`: at the bound the network thread stops reading, and the broker queues.
+Plain paho in a thread of its own was chosen by measurement (benchmarks/mqtt_receive.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import Counter, deque
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from daemon import wire
+from daemon.broker import Link
+from daemon.says import Say
+from daemon.wire import Frame, Reject, Sample, WireError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Iterator
+
+    import paho.mqtt.client as paho
+
+    from daemon.batch import BatchBuilder
+    from daemon.config import Cells, Mqtt
+
+SHOWN_BYTES = 200  # of a rejected payload
+TOPICS_KEPT, PACKS_KEPT = 65_536, 4_096  # parsed topics and packs' rules that are remembered
+WAITING_BYTES_MAX = 67_108_864  # of payload, beside the bound on messages: frames may be large
+
+say = Say("ingest")
+
+
+class Message(NamedTuple):
+    """One message as it came, and what is needed to acknowledge it."""
+
+    topic: str
+    payload: bytes
+    arrival_second: float  # our clock
+    mid: int
+    qos: int
+    generation: int  # of the connection that it came by
+
+
+class Rejected(NamedTuple):
+    """The last message that was not taken for one reason."""
+
+    topic: str
+    what: str
+    payload: str  # its first bytes
+
+
+class Decoder:
+    """Turns messages into samples; counts what is not taken, by reason."""
+
+    def __init__(self, config: Mqtt, cells: Cells) -> None:
+        self.accepted = 0  # samples
+        self.rejected: Counter[Reject] = Counter()  # messages, or single cells of a frame
+        self.last_rejected: dict[Reject, Rejected] = {}
+        self._payload_max = config.payload_max_byte
+        self._rule = lru_cache(PACKS_KEPT)(cells.rule)
+        self._parse = lru_cache(TOPICS_KEPT)(partial(wire.parse_topic, config.prefix))
+
+    def take(self, topic: str, payload: bytes, arrival_second: float, builder: BatchBuilder) -> None:
+        """Add the samples of one message to `builder`. Never raises for what a message holds."""
+        before = len(builder)
+        try:
+            pack, samples, errors = self._read(topic, payload)
+        except WireError as err:
+            self._reject(topic, payload, err)
+            return
+        for cell, sample in samples:
+            if error := self._add(pack, cell, sample, arrival_second, builder):
+                errors.append(error)
+        for error in errors:
+            self._reject(topic, payload, error)
+        self.accepted += len(builder) - before
+
+    def _read(self, topic: str, payload: bytes) -> tuple[str, Iterable[tuple[str, Sample]], list[WireError]]:
+        """Take a message apart: its pack, the sound samples by cell, and what is wrong with the others."""
+        pack, cell = self._parse(topic)
+        if len(payload) > self._payload_max:
+            raise WireError(Reject.SIZE, f"{len(payload)} bytes, more than {self._payload_max}")
+        if cell is not None:
+            return pack, ((cell, wire.decode_sample(payload)),), []
+        try:
+            return pack, _samples(wire.decode_frame(payload)), []
+        except WireError:
+            frame, errors = wire.salvage_frame(payload)
+            return pack, _samples(frame), errors
+
+    def _add(
+        self, pack: str, cell: str, sample: Sample, arrival_second: float, builder: BatchBuilder
+    ) -> WireError | None:
+        """Add one sample as its pack's rule wants it; or say why not."""
+        rule = self._rule(pack)
+        if rule is None:
+            return WireError(Reject.UNKNOWN_CELL, f"cell {pack}/{cell}: no rule of cells.packs fits pack {pack}")
+        second = sample.unix_time_second
+        if second is None:
+            if rule.clock != "server":
+                return WireError(Reject.TIME_MISSING, f"no unix_time_second, and pack {pack} is not `clock: server`")
+            second = arrival_second
+        celsius = math.nan if sample.temperature_celsius is None else sample.temperature_celsius
+        builder.add(f"{pack}/{cell}", second, sample.voltage_volt, sample.current_ampere, celsius)
+        return None
+
+    def _reject(self, topic: str, payload: bytes, err: WireError) -> None:
+        self.rejected[err.reason] += 1
+        self.last_rejected[err.reason] = Rejected(topic, str(err), payload[:SHOWN_BYTES].decode("utf-8", "replace"))
+        say.seldom("rejected", err.reason, reason=err.reason, topic=topic, what=str(err))
+
+
+class Subscriber:
+    """The persistent subscription to all telemetry."""
+
+    def __init__(self, config: Mqtt) -> None:
+        self._config = config
+        subscription = f"{config.prefix}/telemetry/#"  # all of it, so that a wrong topic is told and not unheard
+        self._link = Link(config, config.client_id, self, persistent=True, subscription=subscription)
+        self._waiting: deque[Message] = deque()
+        self._received = self._received_bytes = 0  # counted by the network thread alone
+        self._settled = self._settled_bytes = 0  # counted by the event loop alone
+        self._arrived, self._filled = asyncio.Event(), asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopped = False
+
+    @property
+    def received(self) -> int:
+        """Count the messages so far."""
+        return self._received
+
+    @property
+    def is_up(self) -> bool:
+        """Tell whether the broker has accepted us."""
+        return self._link.is_up
+
+    async def start(self) -> None:
+        """Begin to connect; the broker need not be there. Returns after the first attempt."""
+        self._loop = asyncio.get_running_loop()
+        self._link.start()
+        await asyncio.to_thread(self._link.attempted.wait)
+
+    def stop(self) -> None:
+        """Take no more messages, and end `groups`; what was handed out may still be acknowledged."""
+        self._stopped = True
+        self._arrived.set()
+        self._filled.set()
+
+    async def close(self) -> None:
+        """Leave the broker: what was not acknowledged, it will send again."""
+        self.stop()
+        await asyncio.to_thread(self._link.close)
+
+    async def groups(self) -> AsyncIterator[list[Message]]:
+        """Yield messages, gathered for `group_second` or until the bound is reached, whichever is first."""
+        while True:
+            await self._arrived.wait()
+            if self._stopped:
+                return
+            try:
+                async with asyncio.timeout(self._config.group_second):
+                    await self._filled.wait()
+            except TimeoutError:
+                pass
+            self._arrived.clear()
+            self._filled.clear()
+            group = [self._waiting.popleft() for _ in range(len(self._waiting))]
+            if group:
+                yield group
+
+    def acknowledge(self, group: list[Message]) -> None:
+        """Tell the broker that these messages are safe."""
+        self._settled += len(group)
+        self._settled_bytes += sum(len(message.payload) for message in group)
+        self._link.post(partial(self._send, group))
+
+    def _send(self, group: list[Message], client: paho.Client) -> None:
+        """Acknowledge what came by this connection; the rest is sent again by the broker, under new numbers."""
+        for message in group:
+            if message.qos and message.generation == self._link.generation:
+                client.ack(message.mid, message.qos)
+
+    # What the link tells us, in its thread.
+
+    def up(self) -> None:
+        """Go on: the link has subscribed."""
+
+    def down(self) -> None:
+        """Leave what waits as it is: it is journaled, and the broker's copy is told as a duplicate."""
+
+    def published(self, mid: int) -> None:
+        """Ignore: nothing is published here."""
+
+    def full(self) -> bool:
+        """Tell whether as many messages wait for acknowledgement as may, or no more are wanted."""
+        return (
+            self._stopped
+            or self._received - self._settled >= self._config.unacknowledged_max
+            or self._received_bytes - self._settled_bytes >= WAITING_BYTES_MAX
+        )
+
+    def message(self, message: paho.MQTTMessage) -> None:
+        """Put one message with those that wait, and wake the event loop if it sleeps."""
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            topic = "(not UTF-8)"
+        payload = bytes(message.payload)
+        self._waiting.append(Message(topic, payload, time.time(), message.mid, message.qos, self._link.generation))
+        self._received += 1
+        self._received_bytes += len(payload)
+        if not self._arrived.is_set():
+            self._signal(self._arrived)
+        if self.full():
+            self._signal(self._filled)
+
+    def _signal(self, event: asyncio.Event) -> None:
+        assert self._loop is not None
+        try:
+            self._loop.call_soon_threadsafe(event.set)
+        except RuntimeError:
+            return  # the loop has ended; so will the link
+
+
+def _samples(frame: Frame) -> Iterator[tuple[str, Sample]]:
+    """Walk a frame's cells; a value given once stands for all."""
+    count, ampere, celsius = len(frame.cell), frame.current_ampere, frame.temperature_celsius
+    amperes = ampere if isinstance(ampere, list) else [ampere] * count
+    celsiuses = celsius if isinstance(celsius, list) else [celsius] * count
+    for cell, volt, amp, temperature in zip(frame.cell, frame.voltage_volt, amperes, celsiuses, strict=True):
+        yield cell, Sample(volt, amp, frame.unix_time_second, temperature)
