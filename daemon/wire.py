@@ -57,7 +57,7 @@ class WireError(ValueError):
         self.reason = reason
 
 
-class Sample(msgspec.Struct, frozen=True):
+class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
     """One reading of one cell, as it crosses the wire."""
 
     voltage_volt: Volt
@@ -67,7 +67,7 @@ class Sample(msgspec.Struct, frozen=True):
     cycle_count: int | None = None
 
 
-class Frame(msgspec.Struct, frozen=True):
+class Frame(msgspec.Struct, frozen=True, omit_defaults=True):
     """One reading of many cells of a pack."""
 
     cell: list[str]
@@ -142,6 +142,33 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: dict[str, float | str] = {}
     schema: int = msgspec.field(default_factory=lambda: SCHEMA)
     historical: bool = False
+
+
+class Metrics(msgspec.Struct, frozen=True):
+    """What the service has done since it started. received counts messages, what follows counts samples."""
+
+    unix_time_second: float
+    version: str
+    up_second: float
+    received: int
+    accepted: int
+    rejected: dict[str, int]  # by Reject
+    journaled: int
+    duplicate: int
+    late: int
+    clock: int
+    rows: int
+    published: int
+    waiting: dict[str, int]  # by sink, as are the next three
+    delivered: dict[str, int]
+    dropped: dict[str, int]
+    refused: dict[str, int]
+    cells: int
+    tick_p50_ms: float
+    tick_p99_ms: float
+    journal_bytes: int
+    last_rejected: dict[str, dict[str, str]]  # by Reject: topic, what, payload
+    schema: int = msgspec.field(default_factory=lambda: SCHEMA)
 
 
 class Column(NamedTuple):

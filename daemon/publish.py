@@ -1,0 +1,199 @@
+"""Rows and events -> what leaves: each cell's state when it moved, each pack as a summary and a frame.
+
+A state is said again when SOC or SOH moved out of its dead band, flags or estimator changed, or
+`max_age_second` of event time passed. A cell from which nothing came for longer than its gaps are bridged
+(by our clock, which decides only what is *said*) is said again once, flagged `stale`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.parcel import Parcel
+from daemon.rows import Flag
+from daemon.slots import clear, column, grow, waves
+from daemon.wire import CellsFrame, PackState, State
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from daemon.config import Config
+    from daemon.rows import Output, Rows
+
+Float = NDArray[np.float64]
+Index = NDArray[np.intp]
+DECIMALS = 6  # of soc and soh on the wire: a millionth, far below what any estimator knows
+VALUES = ("soc", "soc_std", "soh", "soh_std")
+
+
+@dataclass(slots=True)
+class Latest:
+    """The newest row of each slot, and when it came."""
+
+    second: Float = column(np.nan)
+    soc: Float = column(np.nan)
+    soc_std: Float = column(np.nan)
+    soh: Float = column(np.nan)
+    soh_std: Float = column(np.nan)
+    flags: NDArray[np.uint32] = column(0, np.uint32)
+    estimator: NDArray[np.int16] = column(0, np.int16)
+    heard: Float = column(np.nan)  # our clock
+    max_hold_second: Float = column(np.nan)
+
+
+@dataclass(slots=True)
+class Said:
+    """What was last published of each slot; NaN where nothing was."""
+
+    second: Float = column(np.nan)
+    soc: Float = column(np.nan)
+    soh: Float = column(np.nan)
+    flags: NDArray[np.uint32] = column(0, np.uint32)
+    estimator: NDArray[np.int16] = column(0, np.int16)
+
+
+class Publisher:
+    """Decides what is said; keeps, by the fleet's slots, what was said last."""
+
+    def __init__(self, config: Config) -> None:
+        self._config, self._rule = config, config.publish
+        self._latest, self._said = Latest(), Said()
+        self._names: list[str | None] = []  # by slot, as last seen
+        self._members: dict[str, set[int]] = {}  # slots by pack
+        self._changed: set[str] = set()  # packs with news since the last summary
+        self._labels: Sequence[str] = ()
+
+    def reload(self, config: Config) -> None:
+        """Go on under other settings of `publish:`."""
+        self._rule = config.publish
+
+    def take(self, output: Output, names: Sequence[str | None], labels: Sequence[str], now_second: float) -> Parcel:
+        """Choose what is published of one tick. `names` and `labels` are the fleet's, `now_second` is our clock."""
+        rows, self._labels = output.rows, labels
+        self._welcome(names, rows)
+        chosen = self._moved(rows)
+        self._remember(rows, now_second)
+        return Parcel(self._states(rows.cell[chosen], rows, chosen), output.events)
+
+    def silent(self, names: Sequence[str | None], now_second: float) -> Parcel:
+        """Say again, as stale, the cells that have fallen silent since they were last said."""
+        latest, said = self._latest, self._said
+        quiet = now_second - latest.heard > latest.max_hold_second  # NaN, never heard, is not quiet
+        slot = np.flatnonzero(quiet & (said.flags & Flag.STALE == 0) & ~np.isnan(said.second))
+        slot = np.array([s for s in slot.tolist() if names[s] == self._names[s]], dtype=np.intp)
+        latest.flags[slot] |= np.uint32(Flag.STALE)
+        said.flags[slot] = latest.flags[slot]
+        self._changed.update(_pack(self._names[s]) for s in slot.tolist())
+        return Parcel(self._states(slot, latest, slot))
+
+    def packs(self, names: Sequence[str | None]) -> list[tuple[str, PackState, CellsFrame]]:
+        """Summarise each pack that has news since the last call: its name, its summary, its frame."""
+        changed, self._changed = self._changed, set()
+        summaries = []
+        for pack in sorted(changed):
+            members = sorted((str(self._names[s]), s) for s in self._members[pack] if names[s] == self._names[s])
+            if members:
+                summaries.append((pack, *self._summary(np.array([slot for _, slot in members], dtype=np.intp))))
+        return summaries
+
+    def _welcome(self, names: Sequence[str | None], rows: Rows) -> None:
+        """Forget what was said of a slot that has another cell now."""
+        if len(names) > len(self._names):
+            for state in (self._latest, self._said):
+                grow(state, len(names))
+            self._names += [None] * (len(names) - len(self._names))
+        fresh = [s for s in np.unique(rows.cell).tolist() if names[s] != self._names[s]]
+        if fresh:
+            for state in (self._latest, self._said):
+                clear(state, np.array(fresh, dtype=np.intp))
+        for slot in fresh:
+            self._leave(slot)
+            self._names[slot] = names[slot]
+            pack = _pack(names[slot])
+            self._members.setdefault(pack, set()).add(slot)
+            rule = self._config.cells.rule(pack)
+            hold = rule.max_hold_second if rule else None
+            self._latest.max_hold_second[slot] = hold or self._config.grid.max_hold_second
+
+    def _leave(self, slot: int) -> None:
+        """Take a slot out of the pack of the cell that had it."""
+        if (name := self._names[slot]) is not None:
+            self._members[_pack(name)].discard(slot)
+            if not self._members[_pack(name)]:
+                del self._members[_pack(name)]
+                self._changed.discard(_pack(name))
+
+    def _moved(self, rows: Rows) -> Index:
+        """Find the rows that are worth saying, each judged against what was said of its cell before it."""
+        said, rule = self._said, self._rule
+        chosen = []
+        for wave in waves(rows.cell):
+            s, second = rows.cell[wave], rows.second[wave].astype(np.float64)
+            stays = (
+                (np.abs(rows.soc[wave] - said.soc[s]) <= rule.soc_dead_band)  # false where nothing was said: NaN
+                & (np.abs(rows.soh[wave] - said.soh[s]) <= rule.soh_dead_band)
+                & (rows.flags[wave] == said.flags[s])
+                & (rows.estimator[wave] == said.estimator[s])
+                & (second >= said.second[s])  # a clock set back begins anew
+                & (second < said.second[s] + rule.max_age_second)
+            )
+            moved = wave[~stays]
+            s = rows.cell[moved]
+            said.second[s] = rows.second[moved]
+            for name in ("soc", "soh", "flags", "estimator"):
+                getattr(said, name)[s] = getattr(rows, name)[moved]
+            chosen.append(moved)
+        return np.sort(np.concatenate(chosen)) if chosen else np.empty(0, np.intp)
+
+    def _remember(self, rows: Rows, now_second: float) -> None:
+        for name in ("second", *VALUES, "flags", "estimator"):
+            getattr(self._latest, name)[rows.cell] = getattr(rows, name)  # of several rows of a cell the last one stays
+        self._latest.heard[rows.cell] = now_second
+        self._changed.update(_pack(self._names[s]) for s in np.unique(rows.cell).tolist())
+
+    def _states(self, slot: NDArray[np.integer], source: Rows | Latest, index: Index) -> list[tuple[str, State]]:
+        """Turn rows of columns into the wire's structs."""
+        columns = [getattr(source, name)[index].tolist() for name in ("second", "flags", "estimator")]
+        columns += [np.round(getattr(source, name)[index], DECIMALS).tolist() for name in VALUES]
+        states = (
+            State(float(second), soc, soc_std, soh, soh_std, self._labels[label], _flag_names(flags))
+            for second, flags, label, soc, soc_std, soh, soh_std in zip(*columns, strict=True)
+        )
+        return [(str(self._names[s]), state) for s, state in zip(slot.tolist(), states, strict=True)]
+
+    def _summary(self, slots: Index) -> tuple[PackState, CellsFrame]:
+        latest = self._latest
+        soc, soc_std, soh, soh_std = (np.round(getattr(latest, name)[slots], DECIMALS) for name in VALUES)
+        cells = [str(self._names[s]).partition("/")[2] for s in slots.tolist()]
+        second = latest.second[slots]
+        pack = PackState(
+            unix_time_second=float(second.max()),
+            cells=len(cells),
+            soc_min=float(soc.min()),
+            soc_mean=round(float(soc.mean()), DECIMALS),
+            soc_max=float(soc.max()),
+            soc_spread=round(float(soc.max() - soc.min()), DECIMALS),
+            soh_min=float(soh.min()),
+            soh_mean=round(float(soh.mean()), DECIMALS),
+            soh_max=float(soh.max()),
+            weakest_cell=cells[int(np.argmin(soc * soh))],
+        )
+        flags = [_flag_names(f) for f in latest.flags[slots].tolist()]
+        frame = CellsFrame(
+            second.tolist(), cells, soc.tolist(), soc_std.tolist(), soh.tolist(), soh_std.tolist(), flags
+        )
+        return pack, frame
+
+
+@cache
+def _flag_names(bits: int) -> list[str]:
+    return Flag.names(bits)
+
+
+def _pack(name: str | None) -> str:
+    return str(name).partition("/")[0]

@@ -1,0 +1,1 @@
+"""Where states go: one file each."""
