@@ -60,6 +60,18 @@ def test_through_a_broker_and_straight_in_give_the_same_file_byte_for_byte(repla
     assert len(path.read_bytes()) > 100_000
 
 
+def test_a_recorded_drive_at_600_times_real_time_gives_the_file_of_the_straight_way(mosquitto_broker, tmp_path):
+    log = DATA / "panasonic-18650pf" / "25c_us06.csv.gz"
+    if not log.is_file():
+        pytest.skip(f"no {log}; set BMSD_DATA")
+    command = ["replay", str(log), "--cell-type", "panasonic-18650pf", "--estimator", "coulomb", "--initial-soc", "1"]
+    broker = through(tmp_path, mosquitto_broker.port)
+    assert main([*command, "--out", str(tmp_path / "straight.csv")]) == 0
+    assert main([*command, "--out", str(tmp_path / "through.csv"), "--speed", "600", *broker]) == 0
+    assert (tmp_path / "through.csv").read_bytes() == (tmp_path / "straight.csv").read_bytes()
+    assert len((tmp_path / "through.csv").read_text().splitlines()) == 4820
+
+
 def test_a_replay_leaves_no_session_on_the_broker(replay, mosquitto_broker, tmp_path, monkeypatch):
     monkeypatch.setattr("daemon.through_mqtt.secrets.token_hex", lambda _: "known")
     replay(awkward_log(tmp_path / "a.csv"), "s.csv", *through(tmp_path, mosquitto_broker.port))

@@ -1,7 +1,5 @@
 import json
-import os
 import time
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -14,7 +12,6 @@ from daemon.models import Model
 from daemon.replay import SLICE_SECOND
 from tests.daemon.counting import CAPACITY_AH, Counting, write_cell_type
 
-DATA = Path(os.environ.get("BMSD_DATA", Path(__file__).parents[3] / "../shared/data"))
 HEADER = "test_time_second,voltage_volt,current_ampere,temperature_celsius\n"
 SLOW = "".join(f"{t},3.5,-3.0,25\n" for t in range(0, 3600, 60))  # an hour of C, a sample a minute
 
@@ -44,6 +41,7 @@ def read(path):
 def test_a_log_gives_one_row_per_grid_second(replay, out):
     status, path = replay(HEADER + SLOW, "--initial-soc", "1", "--initial-soh", "1", out=out)
     states = read(path)
+    assert path.suffix == ".parquet" or path.read_text().splitlines()[1] == "0,0.999722,0.010000,1.000000,0.020000,"
     assert status == 0
     assert states.columns == ["test_time_second", "soc", "soc_std", "soh", "soh_std", "flags"]
     assert states["test_time_second"].to_list() == list(range(3541))
