@@ -1,12 +1,14 @@
 """A folder of logs -> runs with their true SOC, for training and evaluation.
 
-The label is the SOC of nominal capacity: the `soc` column where there is one, else
+The label is the SOC of nominal capacity: the `soc` column where there is one (of present capacity, where a
+`soh` column stands beside it), else
 1 + net_capacity_ah / nominal capacity, for logs that start full. A counter that does not start at zero, or that
 parts from the integral of the current, belongs to a test with holes (pulses, slow runs): no label.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +17,12 @@ from numpy.typing import NDArray
 
 from daemon.errors import LogError
 from daemon.log import Log, read_log
+from estimators.contract import to_nominal
 
 Float = NDArray[np.float64]
 LEADING_REST_SECOND = 60.0  # of a long rest before the load, this much is kept
 REST_C_RATE = 0.02
+CHAMBER = re.compile(r"(?:^|_)(?P<below>neg)?(?P<celsius>\d{1,2})c(?:_|$)")
 COUNTER_AGREEMENT = 0.03  # of nominal capacity, between the tester's counter and the integral of its current
 LONGEST_HOLD_SECOND = 30.0
 
@@ -32,7 +36,7 @@ class Run:
     voltage_volt: Float
     current_ampere: Float
     temperature_celsius: Float
-    ambient_temperature_celsius: float  # median; NaN where unknown
+    ambient_temperature_celsius: float  # of the chamber; NaN where unknown
     soc_nominal: Float  # NaN where there is no label
 
     @property
@@ -45,14 +49,13 @@ def read_run(path: Path, nominal_capacity_ah: float) -> Run:
     """Read one log with its label, if it has one. Raises LogError, also where the label makes no sense."""
     log = read_log(path)
     begin = np.searchsorted(log.test_time_second, _load_begin(log, nominal_capacity_ah))
-    ambient = log.ambient_temperature_celsius
     return Run(
         stem(path),
         log.test_time_second[begin:],
         log.voltage_volt[begin:],
         log.current_ampere[begin:],
         log.temperature_celsius[begin:],
-        float(np.nanmedian(ambient)) if ambient is not None and np.isfinite(ambient).any() else np.nan,
+        _chamber(log),
         _label(log, nominal_capacity_ah)[begin:],
     )
 
@@ -67,9 +70,17 @@ def log_paths(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.name.endswith((".csv", ".csv.gz", ".parquet")))
 
 
+def _chamber(log: Log) -> float:
+    """Say the chamber's temperature: by the file's name (`25c_us06`, `neg10c_la92`), else by the column."""
+    if named := CHAMBER.search(stem(log.path)):
+        return float(named["celsius"]) * (-1.0 if named["below"] else 1.0)
+    ambient = log.ambient_temperature_celsius
+    return float(np.nanmedian(ambient)) if ambient is not None and np.isfinite(ambient).any() else np.nan
+
+
 def _label(log: Log, nominal_capacity_ah: float) -> Float:
     if log.soc is not None and np.isfinite(log.soc).any():
-        return log.soc
+        return log.soc if log.soh is None else to_nominal(log.soc, log.soh)
     net = log.net_capacity_ah
     if net is None or not np.isfinite(net).any():
         return np.full(len(log), np.nan)

@@ -8,15 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import yaml
+from numpy.typing import NDArray
+from scipy.signal import lfilter
 
 from daemon.errors import LogError
 from daemon.runs import Run as LabelledRun
 from daemon.runs import log_paths, on_grid, read_run, stem
 from estimators.cell_type import CellType
+from estimators.circuit import Circuit
 from estimators.cross_stitch.recipe import Recipe, Simulated
 from estimators.cross_stitch.windows import Run
-from simulators.recording import simulate
+from simulators.recording import Recording, simulate
 
+RESISTANCE_SPREAD, RESISTANCE_GROWTH = 0.15, 2.0  # between cells; per unit of SOH lost
 HELD_OUT_SIMULATED = 16  # simulated cells that train nothing and calibrate the errors
 
 
@@ -36,8 +40,9 @@ def gather(recipe: Recipe, cell_type: CellType, data: Path | None) -> Split:
         for part, runs in ((names["train"], split.train), (names["validation"], split.validation)):
             runs += [_measured(run, recipe, cell_type) for run in _labelled(data / recipe.data, part, cell_type)]
     if recipe.simulated is not None:
-        simulated = _simulated(recipe.simulated, cell_type, recipe.reference_soh)
-        held_out = HELD_OUT_SIMULATED if recipe.data is None else 0
+        measured = sum(map(len, split.train))
+        simulated = _simulated(recipe.simulated, cell_type, measured)
+        held_out = 0 if measured else HELD_OUT_SIMULATED
         split.train.extend(simulated[held_out:])
         split.validation.extend(simulated[:held_out])
     return split
@@ -56,14 +61,14 @@ def _labelled(folder: Path, names: list[str], cell_type: CellType) -> Iterator[L
 
 
 def _measured(run: LabelledRun, recipe: Recipe, cell_type: CellType) -> Run:
-    soh = next((s for name, s in recipe.soh.items() if run.name.startswith(name)), recipe.reference_soh)
+    soh = next((s for name, s in recipe.soh.items() if run.name.startswith(name)), cell_type.typical_soh)
     voltage, current, temperature, soc = on_grid(run)
     c_rate = current / cell_type.nominal_capacity_ah
     single = [x.astype(np.float32) for x in (voltage, c_rate, temperature, soc, np.full(len(soc), soh))]
     return Run(run.name, *single)  # type: ignore[arg-type]
 
 
-def _simulated(what: Simulated, cell_type: CellType, reference_soh: float) -> list[Run]:
+def _simulated(what: Simulated, cell_type: CellType, measured_seconds: int) -> list[Run]:
     random = np.random.default_rng(what.seed)
     recording = simulate(
         what.cells,
@@ -74,17 +79,31 @@ def _simulated(what: Simulated, cell_type: CellType, reference_soh: float) -> li
         ambient_temperature_celsius=random.uniform(*what.temperature_celsius, what.cells),
         initial_soh=random.uniform(*what.soh, what.cells),
     )
-    soc = 1.0 - (1.0 - recording.soc) * np.float32(reference_soh)
+    nominal = cell_type.soc_reference == "nominal"  # as if every cell had the type's SOH: see CrossStitch
+    soc = 1.0 - (1.0 - recording.soc) * np.float32(cell_type.typical_soh) if nominal else recording.soc
     c_rate = recording.current_ampere / np.float32(cell_type.nominal_capacity_ah)
-    return [
-        Run(
-            f"simulated-{i}",
-            recording.voltage_volt[i],
-            c_rate[i],
-            recording.temperature_celsius[i],
-            soc[i],
-            recording.soh[i],
-            what.weight,
-        )
-        for i in range(what.cells)
-    ]
+    voltage = recording.voltage_volt if what.own_voltage else _voiced(recording, soc, cell_type, random)
+    share = what.share / (1.0 - what.share) * measured_seconds / soc.size if measured_seconds else 1.0
+    columns = (voltage, c_rate, recording.temperature_celsius, soc, recording.soh)
+    return [Run(f"simulated-{i}", *row, share) for i, row in enumerate(zip(*columns, strict=True))]
+
+
+def _voiced(
+    recording: Recording, soc: NDArray[np.float32], cell_type: CellType, random: np.random.Generator
+) -> NDArray[np.float32]:
+    """Make the voltage that the cell type's own tables give for the simulated current, temperature and SOC.
+
+    No two cells are alike: every resistance of a cell is off by about a seventh, and grows as its SOH falls.
+    """
+    circuit = Circuit(cell_type.tables())
+    voltage = np.empty_like(recording.voltage_volt)
+    spread = random.normal(1.0, RESISTANCE_SPREAD, len(voltage))
+    for i, current in enumerate(recording.current_ampere.astype(np.float64)):
+        point = circuit.at(soc[i].astype(np.float64), recording.temperature_celsius[i].astype(np.float64))
+        over = point.ohmic_ohm * current
+        over += point.charge_transfer_volt * np.arcsinh(current / circuit.charge_transfer_ampere)
+        for ohm, kept in zip((point.rc_1_ohm, point.rc_2_ohm), np.exp(-1.0 / circuit.rc_second), strict=True):
+            over += ohm * lfilter([1.0 - kept], [1.0, -kept], current)
+        aged = 1.0 + RESISTANCE_GROWTH * (cell_type.typical_soh - recording.soh[i])
+        voltage[i] = point.ocv_volt + over * np.clip(spread[i] * aged, 0.6, 2.5)
+    return voltage

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 from pathlib import Path
@@ -63,14 +64,20 @@ def run(args: argparse.Namespace) -> int:
     if recipe.start_from:
         network.load_state_dict(weights.load(CellType.load(recipe.start_from).folder).network.state_dict())
         network.requires_grad_(True)
-    fit_range(network, split.train)
+    fit_range(network, split.train, learnt=recipe.start_from is not None)
     network.to(args.device)
     work = args.work / cell_type.name
-    average = train(network, split.train, recipe.settings, work, _say, lambda n: table(n, split.validation)).cpu()
+    initial_soh = cell_type.typical_soh if recipe.data else None  # nobody knows it of a measured cell
+
+    def check(trained: Network) -> str:
+        return table(trained, split.validation, initial_soh)
+
+    average = train(network, split.train, recipe.settings, work, _say, check).cpu()
     out = args.out or cell_type.folder
     out.mkdir(parents=True, exist_ok=True)
-    weights.save(calibrate(average, split.validation, recipe.reference_soh), out)
-    _say(f"wrote {out / weights.FILE}\n{table(average, split.validation)}")
+    reference_soh = cell_type.typical_soh if cell_type.soc_reference == "nominal" else math.nan
+    weights.save(calibrate(average, split.validation, reference_soh, initial_soh), out)
+    _say(f"wrote {out / weights.FILE}\n{check(average)}")
     return 0
 
 

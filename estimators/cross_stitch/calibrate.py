@@ -16,19 +16,21 @@ NODE_CELSIUS = 10.0
 SMALLEST_STD = 0.003
 
 
-def errors(network: Network, runs: list[Run]) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """Errors of SOC and SOH of each run, [second] each; SOH_0 is given as labelled."""
+def errors(
+    network: Network, runs: list[Run], initial_soh: float | None = None
+) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Errors of SOC and SOH of each run, [second] each. SOH_0 is `initial_soh`, or as labelled."""
     device = next(network.parameters()).device
     longest = max(map(len, runs))
     raw = np.stack([np.pad(r.inputs(), ((0, longest - len(r)), (0, 0)), mode="edge") for r in runs], axis=1)
-    initial = torch.tensor([float(r.soh[0]) for r in runs], device=device)
+    initial = torch.tensor([initial_soh or float(r.soh[0]) for r in runs], device=device)
     soc, soh = (x.cpu().numpy() for x in run(network, torch.from_numpy(raw).to(device), initial))
     return [(soc[: len(r), i] - r.soc, soh[: len(r), i] - r.soh) for i, r in enumerate(runs)]
 
 
-def table(network: Network, runs: list[Run]) -> str:
+def table(network: Network, runs: list[Run], initial_soh: float | None = None) -> str:
     """Say mean and maximum absolute SOC error of each run (of simulated ones only the mean of all), in points."""
-    found = [np.abs(soc) * 100 for soc, _ in errors(network, runs)]
+    found = [np.abs(soc) * 100 for soc, _ in errors(network, runs, initial_soh)]
     mean = f"  mean {np.mean([e.mean() for e in found]):.3f}"
     if all(r.name.startswith("simulated") for r in runs):
         return f"  validation{mean}  max {max(e[SETTLED_SECOND:].max() for e in found):.1f}"
@@ -39,9 +41,9 @@ def table(network: Network, runs: list[Run]) -> str:
     )
 
 
-def calibrate(network: Network, runs: list[Run], reference_soh: float) -> Weights:
+def calibrate(network: Network, runs: list[Run], reference_soh: float, initial_soh: float | None = None) -> Weights:
     """Put the RMS error of each temperature beside the network."""
-    found = errors(network, runs)
+    found = errors(network, runs, initial_soh)
     temperature = np.concatenate([r.temperature_celsius[SETTLED_SECOND:] for r in runs])
     squared = np.concatenate([soc[SETTLED_SECOND:] for soc, _ in found]).astype(np.float64) ** 2
     nodes = np.round(temperature / NODE_CELSIUS) * NODE_CELSIUS

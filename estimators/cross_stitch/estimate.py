@@ -40,7 +40,8 @@ class CrossStitch:
         cells = len(start.soh)
         state: State = {name: np.zeros((cells, UNITS), np.float32) for name in _HIDDEN}
         state |= {name: np.zeros((cells, width), np.float32) for name, width in zip(_HELD, FEATURES, strict=True)}
-        state |= {"soh": start.soh.astype(np.float64), "seconds": np.zeros(cells, np.int64), "outside": np.zeros(cells)}
+        state |= {name: start.soh.astype(np.float64) for name in ("soh", "start_soh")}
+        state |= {"seconds": np.zeros(cells, np.int64), "outside": np.zeros(cells)}
         return state
 
     @torch.no_grad()
@@ -101,11 +102,22 @@ class CrossStitch:
         inside: Bool = ((raw >= low - margin) & (raw <= high + margin)).all(axis=1)
         return ~inside
 
+    def _present(self, soc: Float, state: State) -> Float:
+        """Turn what the network says into SOC of present capacity.
+
+        A network that learnt nominal SOC from cells of one SOH is read as if a cell of another SOH had its charge
+        spread over as much more or less: full stays full. The SOH for that is the one told at the start.
+        """
+        reference = self._weights.reference_soh
+        if np.isnan(reference):
+            return soc
+        return to_present(1.0 - (1.0 - soc) * (state["start_soh"] / reference), state["soh"])
+
     def _estimate(self, state: State, soc: Float, second: Second) -> Estimate:
         age = state["seconds"].astype(np.float64)
         calibrated = np.interp(second.temperature_celsius, self._weights.temperature_celsius, self._weights.soc_std)
         return Estimate(
-            soc=to_present(soc, np.full(len(soc), self._weights.reference_soh)),
+            soc=self._present(soc, state),
             soc_std=np.hypot(calibrated, START_STD * np.exp(-age / START_MEMORY_SECOND)),
             soh=state["soh"].copy(),
             soh_std=np.full(len(soc), self._weights.soh_std),

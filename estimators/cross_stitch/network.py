@@ -70,6 +70,14 @@ class Network(nn.Module):
         """Min-max to [0, 1] by the training range; clipped to [-0.1, 1.1]."""
         return ((raw - self.low) / (self.high - self.low)).clamp(-0.1, 1.1)
 
+    @torch.no_grad()
+    def keep_through_range(self, low: Tensor, high: Tensor) -> None:
+        """Turn the first layer so that under another range of inputs it answers as it does under the present one."""
+        weight, bias = self.shared.get_parameter("weight_ih_l0"), self.shared.get_parameter("bias_ih_l0")
+        span = self.high - self.low
+        bias.add_(weight @ ((low - self.low) / span))
+        weight.mul_((high - low) / span)
+
     def initial_soh_hidden(self, soh: Tensor) -> Hidden:
         """Make the SOH tower's state [cell, 256] from the initial SOH [cell]."""
         centred = ((soh - SOH_CENTRE) / SOH_SCALE).unsqueeze(-1)

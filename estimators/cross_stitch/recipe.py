@@ -20,7 +20,7 @@ class Simulated:
     temperature_celsius: tuple[float, float] = (-20.0, 45.0)
     soh: tuple[float, float] = (0.7, 1.0)
     own_voltage: bool = True  # False: the voltage is made by the cell type's own tables from current and SOC
-    weight: float = 1.0  # how often a simulated second is drawn, relative to a measured one
+    share: float = 0.5  # of the seconds drawn, where there are measured ones too
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,6 @@ class Recipe:
 
     data: str | None = None  # folder of logs below the data directory
     split: str = "split.yaml"  # beside the recipe: train, validation and test, by file
-    reference_soh: float = 1.0
     soh: dict[str, float] = field(default_factory=dict)  # SOH label by what a file's name begins with
     simulated: Simulated | None = None
     start_from: str | None = None  # cell type whose weights are the start

@@ -75,11 +75,17 @@ class _Carried:
         )
 
 
-def fit_range(network: Network, runs: list[Run]) -> None:
-    """Set the input scaling to the range of the training runs (the middle 99.98 %), no narrower than SMALLEST_RANGE."""
+def fit_range(network: Network, runs: list[Run], *, learnt: bool = False) -> None:
+    """Set the input scaling to the range of the training runs (the middle 99.98 %), no narrower than SMALLEST_RANGE.
+
+    What the network has `learnt` stays; one that has not is meant for inputs in [0, 1] and is left as it is.
+    """
     low, high = np.quantile(np.concatenate([r.inputs() for r in runs]), (0.0001, 0.9999), axis=0)
-    network.low.copy_(torch.from_numpy(low))
-    network.high.copy_(torch.from_numpy(np.maximum(high, low + SMALLEST_RANGE)))
+    new_low, new_high = (torch.from_numpy(x).float() for x in (low, np.maximum(high, low + SMALLEST_RANGE)))
+    if learnt:
+        network.keep_through_range(new_low, new_high)
+    network.low.copy_(new_low)
+    network.high.copy_(new_high)
 
 
 def train(

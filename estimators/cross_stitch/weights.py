@@ -21,7 +21,7 @@ class Weights:
     """A network and what its errors were on runs that did not train it."""
 
     network: Network
-    reference_soh: float  # its SOC is the nominal one of a cell with this SOH
+    reference_soh: float  # its SOC is the nominal one of a cell with this SOH; NaN: that of present capacity
     temperature_celsius: NDArray[np.float64]  # [node] ascending
     soc_std: NDArray[np.float64]  # [node] RMS error of SOC at that temperature
     soh_std: float
@@ -33,6 +33,7 @@ def save(weights: Weights, folder: Path) -> None:
     for name in ("reference_soh", "temperature_celsius", "soc_std", "soh_std"):
         tensors[f"calibration.{name}"] = torch.from_numpy(np.atleast_1d(getattr(weights, name)).astype(np.float64))
     save_file(tensors, folder / FILE)
+    (folder / FILE).chmod(0o644)  # the library writes for its owner alone
 
 
 def load(folder: Path) -> Weights:

@@ -42,7 +42,8 @@ class Faults:
 
     c_rate_offset: float = 0.05
     c_rate_gain: float = 0.01
-    voltage_offset_volt: float = 0.002
+    voltage_offset_volt: float = 0.004
+    voltage_per_c_rate_volt: float = 0.012  # a resistance more or less: no cell is the one that was measured
     voltage_noise_volt: float = 0.001
     temperature_offset_celsius: float = 0.7
     soh: float = 0.03
@@ -62,7 +63,8 @@ class Window:
     @property
     def fresh(self) -> NDArray[np.bool_]:
         """Tell which rows start with this window."""
-        return self.age_second == 0
+        fresh: NDArray[np.bool_] = self.age_second == 0
+        return fresh
 
 
 class Stream:
@@ -80,6 +82,7 @@ class Stream:
         self._age = np.zeros(rows, dtype=np.int64)
         self._offset = np.zeros((rows, 3), dtype=np.float32)
         self._gain = np.ones(rows, dtype=np.float32)
+        self._resistance = np.zeros(rows, dtype=np.float32)
         self._initial_soh = np.zeros(rows, dtype=np.float32)
 
     def next(self) -> Window:
@@ -96,6 +99,7 @@ class Stream:
             index = np.minimum(np.arange(at, at + n), len(run) - 1)
             raw[:, row], soc[:, row], soh[row] = self._inputs[self._run[row]][index], run.soc[index], run.soh[index[-1]]
             mask[: len(run) - at, row] = 1.0
+        raw[..., 0] += self._resistance * raw[..., 1]
         raw += self._offset
         raw[..., 1] *= self._gain
         raw[..., 0] += self._random.normal(0.0, self._faults.voltage_noise_volt, (n, rows)).astype(np.float32)
@@ -113,5 +117,6 @@ class Stream:
         self._at[row] = draw.integers(0, max(1, len(run) - 2 * self._seconds)) if draw.random() < self._inside else 0
         spread = (faults.voltage_offset_volt, faults.c_rate_offset, faults.temperature_offset_celsius)
         self._offset[row] = draw.normal(0.0, spread)
+        self._resistance[row] = draw.normal(0.0, faults.voltage_per_c_rate_volt)
         self._gain[row] = draw.normal(1.0, faults.c_rate_gain)
         self._initial_soh[row] = run.soh[min(int(self._at[row]), len(run) - 1)] + draw.normal(0.0, faults.soh)

@@ -3,7 +3,7 @@ import pytest
 import torch
 from tests.estimators.contract_suite import EstimatorContract
 
-from estimators.contract import Second, Start, to_present
+from estimators.contract import Second, Start, to_nominal, to_present
 from estimators.cross_stitch import CrossStitch
 from estimators.cross_stitch.sequence import run
 
@@ -30,7 +30,8 @@ def sequence(estimator, drive, soh):
     raw[..., 1] /= 2.0
     with torch.no_grad():
         soc, soh_out = run(estimator._network, torch.from_numpy(raw.astype(np.float32)), torch.from_numpy(soh).float())
-    return to_present(soc.numpy().astype(np.float64), np.array(0.95)), soh_out.numpy()
+    nominal = 1.0 - (1.0 - soc.numpy().astype(np.float64)) * soh / 0.95
+    return to_present(nominal, soh_out.numpy().astype(np.float64)), soh_out.numpy()
 
 
 @pytest.mark.parametrize("seconds", [3_700, pytest.param(86_400, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
@@ -41,6 +42,14 @@ def test_the_step_equals_the_sequence(untrained, drive, seconds):
     expected_soc, expected_soh = sequence(estimator, data, soh)
     assert np.abs(soc - expected_soc).max() < 1e-5
     assert np.abs(soh_out - expected_soh).max() < 1e-5
+
+
+def test_soc_of_nominal_capacity_does_not_depend_on_what_the_soh_tower_says(untrained, drive):
+    estimator, data = CrossStitch(untrained), drive(3_605, 1)
+    soc, soh = stepped(estimator, data, np.array([0.95]), 16)
+    assert soh[-1, 0] != 0.95
+    raw, _ = run(estimator._network, torch.from_numpy((data / [1.0, 2.0, 1.0]).astype(np.float32)), torch.tensor([0.95]))
+    assert abs(to_nominal(soc[-1], soh[-1])[0] - raw[-1, 0].item()) < 1e-5
 
 
 def test_soh_is_the_initial_one_for_an_hour_and_then_the_tower_s(untrained, drive):

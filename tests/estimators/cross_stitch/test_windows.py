@@ -1,8 +1,10 @@
+from dataclasses import fields, replace
+
 import numpy as np
 
 from estimators.cross_stitch.windows import Faults, Run, Stream
 
-NO_FAULTS = Faults(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+NO_FAULTS = Faults(**{f.name: 0.0 for f in fields(Faults)})
 
 
 def a_run(seconds=1_000, name="a"):
@@ -32,14 +34,7 @@ def test_the_same_seed_gives_the_same_windows():
 
 
 def test_faults_are_drawn_once_a_start_and_leave_the_truth_alone():
-    faults = Faults(
-        c_rate_offset=0.1,
-        c_rate_gain=0.0,
-        voltage_offset_volt=0.0,
-        voltage_noise_volt=0.0,
-        temperature_offset_celsius=0.0,
-        soh=0.05,
-    )
+    faults = replace(NO_FAULTS, c_rate_offset=0.1, soh=0.05)
     window = Stream([a_run()], rows=4, seconds=100, seed=2, inside=0.0, faults=faults).next()
     offset = window.raw[:, :, 1] + 0.5
     assert np.ptp(offset, axis=0).max() < 1e-6
