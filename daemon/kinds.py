@@ -1,0 +1,110 @@
+"""What the configuration says of a pack, resolved: its cell type, its estimators, its customs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from daemon.bank import Bank
+from daemon.config import Config, EstimatorName, PackRule
+from daemon.errors import ConfigError
+from daemon.models import MODELS, load
+from estimators.cell_type import CellType
+
+
+class Voice(NamedTuple):
+    """An estimator that may speak for a cell."""
+
+    bank: Bank
+    label: int  # index into Kinds.labels
+
+
+@dataclass(frozen=True, slots=True)
+class Programme:
+    """Which estimator speaks for a cell, and which one is stepped beside it to speak where the first cannot."""
+
+    chosen: Voice
+    fallback: Voice | None
+
+    @property
+    def voices(self) -> tuple[Voice, ...]:
+        """All that are stepped."""
+        return (self.chosen,) if self.fallback is None else (self.chosen, self.fallback)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """All cells of the packs that fit one rule."""
+
+    cell_type: CellType
+    programme: int  # index into Kinds.programmes
+    current_sign: float
+    ambient_temperature_celsius: float
+    initial_soh: float
+    nominal: bool  # SOC is published against the nominal capacity
+    max_hold_second: float
+    rest_ampere: float  # below this current the cell rests
+
+
+@dataclass(slots=True)
+class Kinds:
+    """The rules of the configuration with their estimators loaded, each estimator of a cell type once.
+
+    Raises ConfigError for an unknown cell type, WeightsError for one whose chosen estimator cannot be loaded.
+    """
+
+    config: Config
+    programmes: list[Programme] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)  # "ekf-1a2b3c4d"
+    _kinds: dict[PackRule, Kind] = field(default_factory=dict)
+    _voices: dict[tuple[str, EstimatorName], Voice] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        cells = self.config.cells
+        strangers = [cells.default_type] if cells.unknown == "adopt" and cells.default_type else []
+        for rule in [*cells.packs, *(PackRule(pattern="*", cell_type=name) for name in strangers)]:
+            self._kinds[rule] = self._resolve(rule)
+
+    @property
+    def banks(self) -> list[Bank]:
+        """Every estimator that is stepped for some cell, once."""
+        return [voice.bank for voice in self._voices.values()]
+
+    def of_pack(self, pack: str) -> Kind | None:
+        """Find the kind of a pack's cells; None where no rule fits and strangers are refused."""
+        rule = self.config.cells.rule(pack)
+        return None if rule is None else self._kinds[rule]
+
+    def _resolve(self, rule: PackRule) -> Kind:
+        try:
+            cell_type = CellType.load(rule.cell_type)
+        except (FileNotFoundError, ValueError) as err:
+            raise ConfigError(str(err), where="cells.packs", mend="`bmsd models` lists the cell types") from err
+        grid = self.config.grid
+        return Kind(
+            cell_type=cell_type,
+            programme=self._programme(cell_type, rule.estimator or cell_type.estimator),
+            current_sign=float(rule.current_sign),
+            ambient_temperature_celsius=rule.ambient_temperature_celsius,
+            initial_soh=rule.initial_soh or cell_type.typical_soh,
+            nominal=(rule.soc_reference or cell_type.soc_reference) == "nominal",
+            max_hold_second=rule.max_hold_second or grid.max_hold_second,
+            rest_ampere=grid.rest_c_rate * cell_type.nominal_capacity_ah,
+        )
+
+    def _programme(self, cell_type: CellType, name: EstimatorName) -> int:
+        beside = MODELS[name].fallback
+        programme = Programme(self._voice(cell_type, name), self._voice(cell_type, beside) if beside else None)
+        if programme not in self.programmes:
+            self.programmes.append(programme)
+        return self.programmes.index(programme)
+
+    def _voice(self, cell_type: CellType, name: EstimatorName) -> Voice:
+        key = (str(cell_type.folder.resolve()), name)
+        if key not in self._voices:
+            bank = Bank(load(cell_type, name, self.config.service.torch_threads))
+            label = bank.label
+            if label not in self.labels:
+                self.labels.append(label)
+            self._voices[key] = Voice(bank, self.labels.index(label))
+        return self._voices[key]
