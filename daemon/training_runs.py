@@ -20,7 +20,7 @@ from estimators.cross_stitch.recipe import Recipe, Simulated
 from estimators.cross_stitch.windows import Run
 from simulators.recording import Recording, simulate
 
-RESISTANCE_SPREAD, RESISTANCE_GROWTH = 0.15, 2.0  # between cells; per unit of SOH lost
+RESISTANCE_SPREAD, RESISTANCE_GROWTH = 0.08, 1.0  # between cells; per unit of SOH lost
 HELD_OUT_SIMULATED = 16  # simulated cells that train nothing and calibrate the errors
 
 
@@ -93,7 +93,7 @@ def _voiced(
 ) -> NDArray[np.float32]:
     """Make the voltage that the cell type's own tables give for the simulated current, temperature and SOC.
 
-    No two cells are alike: every resistance of a cell is off by about a seventh, and grows as its SOH falls.
+    No two cells are alike: every resistance of a cell is off by some 8 %, and grows as its SOH falls.
     """
     circuit = Circuit(cell_type.tables())
     voltage = np.empty_like(recording.voltage_volt)

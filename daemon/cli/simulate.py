@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from simulators.fleet import Fleet, Published
     from simulators.sensor import Sensing
 
-HELP = "Publish the telemetry of simulated cells over MQTT, or write it as a log with the true SOC and SOH."
 EXAMPLE = "bmsd simulate --cells 16 --packs 4 --speed 60 --voltage-noise-volt 0.002"
 
 PASSWORD_VARIABLE = "BMSD_MQTT__PASSWORD"  # noqa: S105 - the name, not the password

@@ -1,0 +1,87 @@
+"""CARD.md of a cell type: what its tables were made from, by which command, and how good they are."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from daemon.fitting import Fitted, Parts, Score
+    from estimators.ekf.identify import Run
+
+HEADING = "## Tables"
+
+
+def write_section(path: Path, name: str, section: str) -> None:
+    """Put the section in the place of the one before, or at the end; the rest of the card stays."""
+    card = path.read_text(encoding="utf-8") if path.is_file() else f"# {name}\n"
+    before, found, rest = card.partition(HEADING + "\n")
+    after = rest[match.start() :] if found and (match := re.search(r"^## ", rest, re.MULTILINE)) else ""
+    path.write_text("\n\n".join(p.strip() for p in (before, section, after) if p.strip()) + "\n", encoding="utf-8")
+
+
+def tables_section(argv: Sequence[str], parts: Parts, fitted: Fitted) -> str:
+    """Write all that is known of the tables."""
+    tables = fitted.tables
+    nodes = zip(tables.temperature_celsius.tolist(), tables.residual_volt.tolist(), strict=True)
+    residuals = ", ".join(f"{celsius:g}: {1000 * volt:.0f}" for celsius, volt in nodes)
+    tau_1, tau_2 = tables.rc_second.tolist()
+    lines = [
+        HEADING,
+        "",
+        "Made by",
+        "",
+        f"    {_command(argv)}",
+        "",
+        f"tau {tau_1:g} s, {tau_2:g} s; i0 {tables.charge_transfer_ampere[0]:.3g} A; SOH {tables.reference_soh[0]:g}.",
+        f"Residual on their own data in mV, by temperature in degC: {residuals}.",
+        "",
+        "Runs, by whole file; in brackets those that only help where no other has been:",
+        "",
+        *(f"- {name}: {_names(runs)}" for name, runs in zip(parts._fields, parts, strict=True) if runs),
+    ]
+    for title, scores in (
+        ("Validation runs, tables from the training runs alone", fitted.validation),
+        ("Validation runs, tables of the similar or generic type (before)", fitted.validation_before),
+        ("Test runs, the tables as shipped (training and validation runs)", fitted.test),
+    ):
+        if scores:
+            lines += ["", f"{title}:", "", _table(scores)]
+    return "\n".join(lines)
+
+
+def table_of(fitted: Fitted) -> str:
+    """Give the scores of the runs that had no part in the fit."""
+    return _table(fitted.test or fitted.validation)
+
+
+def _table(scores: Sequence[Score]) -> str:
+    head = "| run | residual mV | right start, MAE points | 30 points too low, MAE points |\n|---|---|---|---|"
+    rows = [f"| {s.run} | {_cell(s[1], 1)} | {_cell(s[2], 2)} | {_cell(s[3], 2)} |" for s in scores]
+    figures = np.array([s[1:] for s in scores])
+    known = [column[np.isfinite(column)] for column in figures.T]
+    mean = [_cell(float(c.mean()) if len(c) else np.nan, d) for c, d in zip(known, (1, 2, 2), strict=True)]
+    return "\n".join([head, *rows, f"| **mean** | {' | '.join(mean)} |"])
+
+
+def _cell(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}" if np.isfinite(value) else "-"
+
+
+def _names(runs: Sequence[Run]) -> str:
+    return ", ".join(run.name if run.weight == 1.0 else f"({run.name})" for run in runs)
+
+
+def _command(argv: Sequence[str]) -> str:
+    """Spell the command with the data folder as $BMSD_DATA."""
+    data = os.environ.get("BMSD_DATA")
+    words = [Path(argv[0]).name, *argv[1:]]
+    said = shlex.join(words)
+    return said.replace(data.rstrip("/"), "$BMSD_DATA") if data else said

@@ -1,0 +1,143 @@
+"""Logs of one kind of cell -> its tables, and how good they are on logs that had no part in them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fnmatch import fnmatch
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from daemon.labels import Known, labelled, rows
+from daemon.runs import LEADING_REST_SECOND, LONGEST_HOLD_SECOND, REST_C_RATE, stem
+from estimators.contract import Second, Start, to_nominal, to_present
+from estimators.ekf import Ekf
+from estimators.ekf.identify import Run, explain, identify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from daemon.log import Float
+    from estimators.cell_type import CellType, Tables
+
+SUPPORTING_WEIGHT = 0.1
+HELD_OUT_SHARE = 0.2
+WRONG_START = -0.3
+
+
+class Parts(NamedTuple):
+    """Which logs find the tables, which measure them before the last fit, and which measure the last fit."""
+
+    train: list[Run]
+    validation: list[Run]
+    test: list[Run]
+
+
+class Score(NamedTuple):
+    """How well tables explain one run, and how well the filter over them finds its SOC."""
+
+    run: str
+    residual_millivolt: float
+    right_start_point: float  # mean absolute error; NaN where the run has holes
+    wrong_start_point: float  # started 30 points too low
+
+
+class Fitted(NamedTuple):
+    """Tables, and their scores beside those of what was known before."""
+
+    tables: Tables
+    validation: list[Score]  # of tables from the training runs alone
+    validation_before: list[Score]  # of the similar cell's tables; empty where there is none
+    test: list[Score]  # of `tables`
+
+
+def part(
+    paths: Sequence[Path], split: dict[str, list[str]] | None, supporting: Sequence[str], known: Known
+) -> Parts:  # fmt: skip
+    """Read the logs and part them, by whole file as `split` names them, else the last fifth is held out.
+
+    The last fifth is of the files where there are five that are not merely supporting, else of each file's rows.
+    Raises LogError.
+    """
+
+    def read(chosen: Sequence[Path]) -> list[Run]:
+        weak = [any(fnmatch(stem(path), pattern) for pattern in supporting) for path in chosen]
+        return [labelled(p, known, SUPPORTING_WEIGHT if w else 1.0) for p, w in zip(chosen, weak, strict=True)]
+
+    if split is not None:
+        return Parts(*(read([p for p in paths if stem(p) in split.get(name, ())]) for name in Parts._fields))
+    runs = read(paths)
+    full = [run for run in runs if run.weight == 1.0]
+    held_out = int(HELD_OUT_SHARE * len(full))
+    if held_out:
+        last = full[-held_out:]
+        return Parts([run for run in runs if run not in last], last, [])
+    cuts = [int((1.0 - HELD_OUT_SHARE) * len(run.soc)) for run in runs]
+    heads = [rows(run, slice(0, cut)) for run, cut in zip(runs, cuts, strict=True)]
+    return Parts(heads, [rows(run, slice(cut, None)) for run, cut in zip(runs, cuts, strict=True)], [])
+
+
+def fit(
+    parts: Parts,
+    cell_type: CellType,
+    like: Tables | None,
+    before: Tables | None,
+    progress: Callable[[str], None],
+) -> Fitted:
+    """Identify on the training runs and measure on the validation runs; then identify on both and measure on the test.
+
+    `like` guides the fit, `before` is measured beside it. Raises ValueError where there is nothing to fit.
+    """
+    capacity, soh = cell_type.nominal_capacity_ah, cell_type.typical_soh
+    progress(f"{len(parts.train)} runs to fit, {len(parts.validation)} to validate, {len(parts.test)} to test")
+    trial = identify(parts.train, capacity, soh, like, progress)
+    validation = score(trial, cell_type, parts.validation)
+    validation_before = score(before, cell_type, parts.validation) if before is not None else []
+    progress("again, on all but the test runs")
+    tables = identify([*parts.train, *parts.validation], capacity, soh, like, progress)
+    return Fitted(tables, validation, validation_before, score(tables, cell_type, parts.test))
+
+
+def rescaled(tables: Tables, from_ah: float, to_ah: float) -> Tables:
+    """Make a cell's tables those of a larger or smaller cell of its make."""
+    return replace(
+        tables,
+        ohmic_ohm=tables.ohmic_ohm * (from_ah / to_ah),
+        rc_ohm=tables.rc_ohm * (from_ah / to_ah),
+        charge_transfer_ampere=tables.charge_transfer_ampere * (to_ah / from_ah),
+    )
+
+
+def score(tables: Tables, cell_type: CellType, runs: Sequence[Run]) -> list[Score]:
+    """Measure tables on runs."""
+    if not runs:
+        return []
+    ekf = Ekf(cell_type, tables)
+    scores = []
+    for run in runs:
+        residual = run.voltage_volt - explain(tables, run, cell_type.nominal_capacity_ah)
+        errors = _filter_errors(ekf, run) if len(run.soc) > 1 else (np.nan, np.nan)
+        scores.append(Score(run.name, 1000.0 * float(np.sqrt(np.mean(residual**2))), *errors))
+    return scores
+
+
+def _filter_errors(ekf: Ekf, run: Run) -> tuple[float, float]:
+    """Mean absolute error in points of the filter started right, and started 30 points too low."""
+    loaded = np.flatnonzero(np.abs(run.current_ampere) > REST_C_RATE * ekf.cell_type.nominal_capacity_ah)
+    time = run.test_time_second
+    begin = max(time[0], time[loaded[0]] - LEADING_REST_SECOND) if len(loaded) else time[0]
+    begin = time[max(0, int(np.searchsorted(time, begin, side="right")) - 1)]
+    if np.diff(time[time >= begin]).max(initial=0.0) > 2.0 * LONGEST_HOLD_SECOND + 2.0:
+        return np.nan, np.nan
+    row = np.searchsorted(time, np.arange(np.ceil(begin), np.floor(time[-1]) + 1.0), side="right") - 1
+    soh = np.full(2, ekf.circuit.reference_soh)
+    start = run.soc[row[0]] + np.array([0.0, WRONG_START])
+    state = ekf.init(Start(to_present(start, soh), soh))
+    estimated: list[Float] = []
+    for k in row:
+        columns = (run.voltage_volt[k], run.current_ampere[k], run.temperature_celsius[k])
+        state, estimate = ekf.step(state, Second(*(np.full(2, value) for value in columns)))
+        estimated.append(to_nominal(estimate.soc, soh))
+    error = np.abs(np.stack(estimated) - run.soc[row][:, None]).mean(axis=0) * 100.0
+    return float(error[0]), float(error[1])
