@@ -1,4 +1,4 @@
-"""CARD.md of a cell type: what its tables were made from, by which command, and how good they are."""
+"""CARD.md of a cell type: what its numbers were made from, by which command, and how good they are."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from daemon.fitting import Fitted, Parts, Score
+    from daemon.training_runs import Split
+    from estimators.cross_stitch.recipe import Recipe
     from estimators.ekf.identify import Run
-
-HEADING = "## Tables"
 
 
 def write_section(path: Path, name: str, section: str) -> None:
-    """Put the section in the place of the one before, or at the end; the rest of the card stays."""
+    """Put the section in the place of the one of its heading, or at the end; the rest of the card stays."""
+    heading = section.partition("\n")[0]
     card = path.read_text(encoding="utf-8") if path.is_file() else f"# {name}\n"
-    before, found, rest = card.partition(HEADING + "\n")
+    before, found, rest = card.partition(heading + "\n")
     after = rest[match.start() :] if found and (match := re.search(r"^## ", rest, re.MULTILINE)) else ""
     path.write_text("\n\n".join(p.strip() for p in (before, section, after) if p.strip()) + "\n", encoding="utf-8")
 
@@ -34,7 +35,7 @@ def tables_section(argv: Sequence[str], parts: Parts, fitted: Fitted) -> str:
     residuals = ", ".join(f"{celsius:g}: {1000 * volt:.0f}" for celsius, volt in nodes)
     tau_1, tau_2 = tables.rc_second.tolist()
     lines = [
-        HEADING,
+        "## Tables",
         "",
         "Made by",
         "",
@@ -54,6 +55,33 @@ def tables_section(argv: Sequence[str], parts: Parts, fitted: Fitted) -> str:
     ):
         if scores:
             lines += ["", f"{title}:", "", _table(scores)]
+    return "\n".join(lines)
+
+
+def network_section(argv: Sequence[str], split: Split, recipe: Recipe, validated: str) -> str:
+    """Write what a network was trained on and how it did on the runs that only measured."""
+    measured = sorted(run.name for run in split.train if not run.name.startswith("simulated-"))
+    simulated = len(split.train) - len(measured)
+    settings = recipe.settings
+    begun = f"the weights of {recipe.start_from}" if recipe.start_from else "random weights"
+    lines = [
+        "## Network",
+        "",
+        "Made by",
+        "",
+        f"    {_command(argv)}",
+        "",
+        f"from `training.yaml`: {settings.steps} steps of {settings.rows} rows of {settings.seconds} s,",
+        f"seed {settings.seed}, begun with {begun}.",
+        "",
+        f"- train: {', '.join(measured) or 'no measured run'}; {simulated} simulated runs",
+        "- validation, mean / maximum absolute error of SOC in points, from no known start:",
+        f"  {validated.strip()}",
+        "",
+        "Limits: cells of this kind alone, within the voltages, currents and temperatures of the training runs; beyond",
+        "them its word is flagged `out_of_domain`. SOH is learnt from labels that are coarse (measured cells) or",
+        "simulated: take it as a trend.",
+    ]
     return "\n".join(lines)
 
 

@@ -58,6 +58,7 @@ class Board:
     metrics: dict[str, object] = field(default_factory=dict)
     latency_second: list[float] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
+    shown_second: float = 0.0  # wall time since the simulator began
 
     def error_points(self, what: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         """Absolute error of `soc` or `soh` now, in points, of the cells that have a state."""
@@ -91,6 +92,7 @@ async def demonstrate(plan: Plan, draw: Callable[[Board], None]) -> Board:
                     if service.returncode is not None:
                         what = f"the service ended with status {service.returncode}"
                         raise BmsdError(what, where=_tail(Path(folder)))
+                    board.shown_second = time.monotonic() - board.began
                     draw(board)
                     await asyncio.sleep(REDRAW_SECOND)
             finally:

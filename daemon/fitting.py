@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from estimators.cell_type import CellType, Tables
 
 SUPPORTING_WEIGHT = 0.1
-HELD_OUT_SHARE = 0.2
+HELD_OUT_EVERY = 5
 WRONG_START = -0.3
 
 
@@ -52,13 +52,11 @@ class Fitted(NamedTuple):
     test: list[Score]  # of `tables`
 
 
-def part(
-    paths: Sequence[Path], split: dict[str, list[str]] | None, supporting: Sequence[str], known: Known
-) -> Parts:  # fmt: skip
-    """Read the logs and part them, by whole file as `split` names them, else the last fifth is held out.
+def part(paths: Sequence[Path], split: dict[str, list[str]] | None, supporting: Sequence[str], known: Known) -> Parts:
+    """Read the logs and part them: by whole file as `split` names them, else every fifth file is held out.
 
-    The last fifth is of the files where there are five that are not merely supporting, else of each file's rows.
-    Raises LogError.
+    Where there are fewer than five that are not merely supporting, the last fifth of each file's rows is held
+    out. Raises LogError.
     """
 
     def read(chosen: Sequence[Path]) -> list[Run]:
@@ -69,11 +67,10 @@ def part(
         return Parts(*(read([p for p in paths if stem(p) in split.get(name, ())]) for name in Parts._fields))
     runs = read(paths)
     full = [run for run in runs if run.weight == 1.0]
-    held_out = int(HELD_OUT_SHARE * len(full))
+    held_out = {run.name for run in full[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]}
     if held_out:
-        last = full[-held_out:]
-        return Parts([run for run in runs if run not in last], last, [])
-    cuts = [int((1.0 - HELD_OUT_SHARE) * len(run.soc)) for run in runs]
+        return Parts([r for r in runs if r.name not in held_out], [r for r in runs if r.name in held_out], [])
+    cuts = [len(run.soc) - len(run.soc) // HELD_OUT_EVERY for run in runs]
     heads = [rows(run, slice(0, cut)) for run, cut in zip(runs, cuts, strict=True)]
     return Parts(heads, [rows(run, slice(cut, None)) for run, cut in zip(runs, cuts, strict=True)], [])
 

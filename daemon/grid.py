@@ -221,7 +221,9 @@ def _keep(state: GridState, steps: _Steps, seconds: _Seconds) -> None:
         getattr(state, name)[cells] = getattr(steps.now, name)[ends]
     state.second[cells] = steps.second[ends]
     state.charge[cells], state.clock[cells], state.resume[cells] = (
-        seconds.charge[at], seconds.clock[at], seconds.resume[at]
+        seconds.charge[at],
+        seconds.clock[at],
+        seconds.resume[at],
     )
 
 

@@ -160,7 +160,7 @@ class Subscriber:
 
     async def groups(self) -> AsyncIterator[list[Message]]:
         """Yield messages, gathered for `group_second` or until the bound is reached, whichever is first."""
-        while True:
+        while not self._stopped:  # asked again here: the clearing below may wipe out a stop's signal
             await self._arrived.wait()
             if self._stopped:
                 return

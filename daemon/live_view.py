@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from daemon.demo import Board
 
 PLAIN_SECOND = 5.0
+COUNTERS = ("received", "journaled", "duplicate", "late", "rows")
 
 
 class View:
@@ -71,7 +72,7 @@ def _cells(board: Board) -> Table:
 
 
 def _rates(board: Board) -> Text:
-    wall = max(1e-9, time.monotonic() - board.began)
+    wall = max(1e-9, board.shown_second)
     errors = board.error_points("soc")
     latency = statistics.median(board.latency_second[-200:]) * 1e3 if board.latency_second else float("nan")
     mean = f"{errors.mean():.2f}" if len(errors) else "-"
@@ -89,7 +90,7 @@ def summary(board: Board) -> Table:
     latency = sorted(board.latency_second)
     rows = [
         ("cells estimated", f"{len(board.states)} of {len(board.fleet.names)}"),
-        ("simulated time", f"{board.fleet.second} s in {time.monotonic() - board.began:.0f} s"),
+        ("simulated time", f"{board.fleet.second} s in {board.shown_second:.0f} s"),
         ("states received", str(board.received)),
         ("SOC error now, points", f"mean {soc.mean():.2f}, worst {soc.max():.2f}" if len(soc) else "-"),
         ("SOH error now, points", f"mean {soh.mean():.2f}, worst {soh.max():.2f}" if len(soh) else "-"),
@@ -97,9 +98,7 @@ def summary(board: Board) -> Table:
     if latency:
         p50, p99 = latency[len(latency) // 2] * 1e3, latency[int(len(latency) * 0.99)] * 1e3
         rows.append(("latency, telemetry to state", f"median {p50:.0f} ms, 99 % {p99:.0f} ms"))
-    for name in ("received", "journaled", "accepted", "duplicate", "late", "rows"):
-        if name in board.metrics:
-            rows.append((name, str(board.metrics[name])))
+    rows += [(name, str(board.metrics[name])) for name in COUNTERS if name in board.metrics]
     for row in rows:
         table.add_row(*row)
     return table

@@ -1,6 +1,6 @@
 """A recorded log -> its states: the samples take the same way as live ones, at any speed, to the same bits.
 
-    log -> recording (a cell, placed in time) -> batches -> Fleet.push -> states
+log -> recording (a cell, placed in time) -> batches -> Fleet.push -> states
 """
 
 from __future__ import annotations
@@ -156,14 +156,16 @@ class States:
 
         rows = Rows.join(self._rows)
         names = {bits: "|".join(Flag.names(bits)) for bits in np.unique(rows.flags).tolist()}
-        return polars.DataFrame({
-            "test_time_second": rows.second - self.recording.base_second,
-            "soc": rows.soc,
-            "soc_std": rows.soc_std,
-            "soh": rows.soh,
-            "soh_std": rows.soh_std,
-            "flags": polars.Series([names[bits] for bits in rows.flags.tolist()], dtype=polars.String),
-        })
+        return polars.DataFrame(
+            {
+                "test_time_second": rows.second - self.recording.base_second,
+                "soc": rows.soc,
+                "soc_std": rows.soc_std,
+                "soh": rows.soh,
+                "soh_std": rows.soh_std,
+                "flags": polars.Series([names[bits] for bits in rows.flags.tolist()], dtype=polars.String),
+            }
+        )
 
 
 def straight(fleet: Fleet, all_states: list[States], speed: float, progress: Callable[[int], None]) -> None:

@@ -77,9 +77,7 @@ def tick(programmes: list[Programme], served: Served, closed: Closed) -> Rows:
     soc, soc_std, soh, soh_std = values = _as_published(said.values, served.nominal[closed.slot])
     good = ~said.absurd & _within(values, PUBLISHED)
     slot, flags = closed.slot[good].astype(np.int32), (closed.flags | said.flags)[good]
-    return Rows(
-        slot, closed.second[good], soc[good], soc_std[good], soh[good], soh_std[good], flags, said.label[good]
-    )
+    return Rows(slot, closed.second[good], soc[good], soc_std[good], soh[good], soh_std[good], flags, said.label[good])
 
 
 def _groups(programmes: list[Programme], served: Served, closed: Closed) -> Iterator[tuple[Programme, Slots]]:
@@ -133,12 +131,14 @@ def _begin_anew(voice: Voice, served: Served, slots: Slots, which: Bool) -> None
 def _as_published(values: Float, nominal: Bool) -> Float:
     """Turn SOC into the asked reference and clamp it. SOC and SOH are taken to err independently."""
     soc, soc_std, soh, soh_std = values
-    return np.array([
-        np.clip(np.where(nominal, to_nominal(soc, soh), soc), *PUBLISHED[:, 0, 0]),
-        np.where(nominal, np.hypot(soh * soc_std, (1.0 - soc) * soh_std), soc_std),
-        soh,
-        soh_std,
-    ])
+    return np.array(
+        [
+            np.clip(np.where(nominal, to_nominal(soc, soh), soc), *PUBLISHED[:, 0, 0]),
+            np.where(nominal, np.hypot(soh * soc_std, (1.0 - soc) * soh_std), soc_std),
+            soh,
+            soh_std,
+        ]
+    )
 
 
 def _within(values: Float, limits: Float) -> Bool:

@@ -151,7 +151,7 @@ def _print(lines: list[Line], title: str) -> None:
         scores = [*(line.by_celsius[t] for t in temperatures), line.mean]
         figures = [f"{s.mae_point:.2f} / {s.rmse_point:.2f} / {s.max_point:.1f}" for s in scores]
         table.add_row(line.estimator, line.case, *figures, f"{line.mean.inside_90:.0%}")
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 def _write(path: Path, traces: list[Trace]) -> None:

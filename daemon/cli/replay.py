@@ -112,8 +112,14 @@ def _settings(args: argparse.Namespace) -> Settings:
     from daemon.replay import Settings
 
     return Settings(
-        args.cell_type, args.estimator, args.soc_reference, args.initial_soc, args.initial_soh,
-        args.ambient_temperature_celsius, args.max_hold_second, args.start,
+        args.cell_type,
+        args.estimator,
+        args.soc_reference,
+        args.initial_soc,
+        args.initial_soh,
+        args.ambient_temperature_celsius,
+        args.max_hold_second,
+        args.start,
     )
 
 

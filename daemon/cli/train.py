@@ -34,6 +34,7 @@ def run(args: argparse.Namespace) -> int:
     import torch
     import yaml
 
+    from daemon.card import network_section, write_section
     from daemon.errors import UsageError
     from daemon.training_runs import gather
     from estimators.cell_type import CellType
@@ -77,7 +78,9 @@ def run(args: argparse.Namespace) -> int:
     out.mkdir(parents=True, exist_ok=True)
     reference_soh = cell_type.typical_soh if cell_type.soc_reference == "nominal" else math.nan
     weights.save(calibrate(average, split.validation, reference_soh, initial_soh), out)
-    _say(f"wrote {out / weights.FILE}\n{check(average)}")
+    validated = check(average)
+    write_section(out / "CARD.md", cell_type.name, network_section(sys.argv, split, recipe, validated))
+    _say(f"wrote {out / weights.FILE}\n{validated}")
     return 0
 
 

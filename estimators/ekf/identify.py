@@ -34,6 +34,7 @@ HOLE_SECOND = 120.0  # a longer pause between rows is a hole: the label says wha
 ROWS_PER_TURNOVER = 4000.0  # weight of a run that moved one nominal capacity, in rows
 SMOOTH_SOC, SMOOTH_TEMPERATURE = 10.0, 1.0  # on second differences, against a row of weight 1 and 1 V
 FLAT_TEMPERATURE = 0.1  # on first differences
+RIDGE, RIDGE_LIKE = 1e-6, 100.0  # towards zero, and towards a similar cell: to differ from it must be earned
 EXPECTED_OHM_AH = 0.15  # resistance times capacity of a usual cell: puts ohm and volt on one scale
 NEGATIVE_PENALTY = 1e6
 OCV_STEP_VOLT = 1e-4  # smallest rise of the OCV between two nodes of SOC
@@ -186,7 +187,7 @@ class _Problem:
         slope = sparse.kron(sparse.eye_array(over_s), _difference(over_t, 1))
         penalty = SMOOTH_SOC * soc.T @ soc + FLAT_TEMPERATURE * slope.T @ slope
         penalty = penalty + SMOOTH_TEMPERATURE * curve.T @ curve if over_t > 2 else penalty
-        ridge = 1e-6 if self.like is None else 1e-2  # towards nothing, or towards the similar cell
+        ridge = RIDGE if self.like is None else RIDGE_LIKE
         return np.asarray(penalty.toarray() + ridge * np.eye(over_s * over_t))
 
 

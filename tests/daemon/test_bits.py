@@ -27,8 +27,16 @@ def cell_type(tmp_path_factory):
     ocv = (3.0 + 1.0 * soc + 0.05 * np.sin(9 * soc))[:, None] * flat
     save_tables(
         Tables(
-            soc, celsius, ocv, 0.02 * flat, 0.01 * flat, np.array([0.5]), np.stack([0.01 * flat, 0.02 * flat]),
-            np.array([10.0, 300.0]), np.array([0.95]), np.array([0.01, 0.01]),
+            soc,
+            celsius,
+            ocv,
+            0.02 * flat,
+            0.01 * flat,
+            np.array([0.5]),
+            np.stack([0.01 * flat, 0.02 * flat]),
+            np.array([10.0, 300.0]),
+            np.array([0.95]),
+            np.array([0.01, 0.01]),
         ),
         folder / "tables.safetensors",
     )
@@ -75,7 +83,10 @@ def bits(fleet, outputs, cell):
 @pytest.mark.parametrize(
     ("make", "cell"),
     [
-        ("coulomb", "p/known"), ("coulomb", "p/unknown"), ("ekf", "p/known"), ("ekf", "p/unknown"),
+        ("coulomb", "p/known"),
+        ("coulomb", "p/unknown"),
+        ("ekf", "p/known"),
+        ("ekf", "p/unknown"),
         ("cross_stitch", "p/unknown"),  # it does not use what is known
     ],
     indirect=["make"],

@@ -14,8 +14,15 @@ def closed(current, start=0, resume_at=(), slot=0):
     resume[list(resume_at)] = Resume.KEPT
     whole = np.ones(n)
     return Closed(
-        np.full(n, slot), start + np.arange(n), 3.7 * whole, np.array(current, float), 25 * whole,
-        np.zeros(n, np.uint32), resume, whole < 0, np.arange(n),
+        np.full(n, slot),
+        start + np.arange(n),
+        3.7 * whole,
+        np.array(current, float),
+        25 * whole,
+        np.zeros(n, np.uint32),
+        resume,
+        whole < 0,
+        np.arange(n),
     )
 
 

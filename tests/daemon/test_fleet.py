@@ -97,10 +97,17 @@ def test_a_missing_temperature_is_the_packs_latest_else_the_ambient(rule):
 
     models.MODELS["coulomb"] = Model(Thermometer)
     fleet = Fleet(config(rule | {"ambient_temperature_celsius": 15}))
-    out = fleet.push(batch(
-        ("p/a", 0, 3.5, 0), ("p/b", 0, 3.5, 0, 30), ("q/a", 0, 3.5, 0),
-        ("p/a", 1, 3.5, 0), ("q/a", 1, 3.5, 0), ("p/b", 1, 3.5, 0, 40), ("p/b", 1, 3.5, 0, 99),
-    ))
+    out = fleet.push(
+        batch(
+            ("p/a", 0, 3.5, 0),
+            ("p/b", 0, 3.5, 0, 30),
+            ("q/a", 0, 3.5, 0),
+            ("p/a", 1, 3.5, 0),
+            ("q/a", 1, 3.5, 0),
+            ("p/b", 1, 3.5, 0, 40),
+            ("p/b", 1, 3.5, 0, 99),
+        )
+    )
     out2 = fleet.push(batch(("p/a", 2, 3.5, 0), ("p/b", 2, 3.5, 0), ("p/a", 3, 3.5, 0), ("p/b", 3, 3.5, 0)))
     assert rows_of(fleet, [out, out2], "p/a")[2] == (0.15, 0.3, 0.4)  # the duplicate's 99 is nobody's
     assert set(rows_of(fleet, [out, out2], "p/a")[5]) == {Flag.TEMPERATURE_ASSUMED}

@@ -41,8 +41,16 @@ class Laid:
         closed, gaps = grid.push(
             self.state,
             Samples(
-                slot[taken], time[taken], volt[taken], ampere[taken], 25 * whole, whole < 0,
-                judged.verdict[taken] == Verdict.ANCHORED, judged.disturbed[taken], HOLD * whole, REST * whole,
+                slot[taken],
+                time[taken],
+                volt[taken],
+                ampere[taken],
+                25 * whole,
+                whole < 0,
+                judged.verdict[taken] == Verdict.ANCHORED,
+                judged.disturbed[taken],
+                HOLD * whole,
+                REST * whole,
             ),
         )
         self.keep(closed)
@@ -109,8 +117,11 @@ def by_hand(samples):
 
 
 steps = st.one_of(
-    st.floats(0.01, 3.0), st.sampled_from([0.0, 0.1, 0.5, 1.0, 10.0]),  # a duplicate, 10 Hz, 1 Hz, a slow source
-    st.floats(28.0, 40.0), st.floats(-5.0, -0.01), st.floats(-9e3, -3e3),  # a gap or nearly, late, a jump or nearly
+    st.floats(0.01, 3.0),
+    st.sampled_from([0.0, 0.1, 0.5, 1.0, 10.0]),  # a duplicate, 10 Hz, 1 Hz, a slow source
+    st.floats(28.0, 40.0),
+    st.floats(-5.0, -0.01),
+    st.floats(-9e3, -3e3),  # a gap or nearly, late, a jump or nearly
     st.sampled_from([-1e6, 1e5, 1e6, 3e6]),
 )
 drives = st.lists(st.tuples(steps, st.floats(-10, 10)), min_size=1, max_size=60)

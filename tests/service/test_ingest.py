@@ -131,6 +131,21 @@ async def test_no_more_messages_wait_than_the_bound_and_all_arrive(mosquitto_bro
                 break
 
 
+async def test_a_stop_while_messages_are_being_gathered_ends_the_groups(mosquitto_broker, publisher):
+    async with subscribed(mosquitto_broker.port, group_second=0.5) as subscriber:
+
+        async def consume() -> None:
+            async for group in subscriber.groups():
+                subscriber.acknowledge(group)
+
+        consuming = asyncio.create_task(consume())
+        await asyncio.sleep(0)  # it waits for the first message
+        await asyncio.to_thread(publisher.send, range(3))
+        await asyncio.to_thread(wait_for, lambda: subscriber.received, "a message")
+        subscriber.stop()
+        await asyncio.wait_for(consuming, 5)
+
+
 async def test_at_the_bound_the_connection_is_kept_alive(tmp_path):
     broker = make_mosquitto(tmp_path, "log_type all")
     broker.start()

@@ -42,8 +42,11 @@ def awkward_log(path, seed=0):
     rows = (
         f"{t!r},{v!r},{a!r},{c}\n"
         for t, v, a, c in zip(
-            time.tolist(), rng.uniform(3, 4, 3000).tolist(), rng.normal(0, 2, 3000).tolist(),
-            rng.choice(["", "25.25", "61.5"], 3000), strict=True,
+            time.tolist(),
+            rng.uniform(3, 4, 3000).tolist(),
+            rng.normal(0, 2, 3000).tolist(),
+            rng.choice(["", "25.25", "61.5"], 3000),
+            strict=True,
         )
     )
     path.write_text("test_time_second,voltage_volt,current_ampere,temperature_celsius\n" + "".join(rows))

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 import torch
-from tests.estimators.contract_suite import EstimatorContract
 
 from estimators.contract import Second, Start, to_nominal, to_present
 from estimators.cross_stitch import CrossStitch
 from estimators.cross_stitch.sequence import run
+from tests.estimators.contract_suite import EstimatorContract
 
 
 class TestContract(EstimatorContract):
@@ -48,7 +48,9 @@ def test_soc_of_nominal_capacity_does_not_depend_on_what_the_soh_tower_says(untr
     estimator, data = CrossStitch(untrained), drive(3_605, 1)
     soc, soh = stepped(estimator, data, np.array([0.95]), 16)
     assert soh[-1, 0] != 0.95
-    raw, _ = run(estimator._network, torch.from_numpy((data / [1.0, 2.0, 1.0]).astype(np.float32)), torch.tensor([0.95]))
+    raw, _ = run(
+        estimator._network, torch.from_numpy((data / [1.0, 2.0, 1.0]).astype(np.float32)), torch.tensor([0.95])
+    )
     assert abs(to_nominal(soc[-1], soh[-1])[0] - raw[-1, 0].item()) < 1e-5
 
 

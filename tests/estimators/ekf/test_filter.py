@@ -55,9 +55,7 @@ def random_covariance(cells=5):
 def test_the_prediction_of_the_covariance_is_that_of_the_book(ekf):
     full, packed = random_covariance()
     a, b = np.exp(-1.0 / np.array([10.0, 150.0]))
-    move = np.array(
-        [[1, 0, 0, 1 / (3600 * CAPACITY_AH)], [0, a, 0, 1 - a], [0, 0, b, 1 - b], [0, 0, 0, OFFSET_KEPT]]
-    )
+    move = np.array([[1, 0, 0, 1 / (3600 * CAPACITY_AH)], [0, a, 0, 1 - a], [0, 0, b, 1 - b], [0, 0, 0, OFFSET_KEPT]])
     rc_walk, offset = RC_WALK_C_RATE * CAPACITY_AH, SENSOR_OFFSET_C_RATE * CAPACITY_AH
     noise = np.diag([SOC_WALK**2, rc_walk**2, rc_walk**2, (1 - OFFSET_KEPT**2) * offset**2])
     np.testing.assert_allclose(matrices(ekf._predict(packed)), move @ full @ move.T + noise, rtol=1e-9, atol=1e-12)
