@@ -12,9 +12,11 @@ from estimators.contract import Bool, Estimate, Float, Second, Start, State, to_
 from estimators.cross_stitch import weights as weights_file
 from estimators.cross_stitch.network import FEATURES, SOH_PERIOD_SECOND, UNITS, Hidden
 from estimators.cross_stitch.sequence import PRIMING_SECOND
+from estimators.domain import outside
 
 START_STD, START_MEMORY_SECOND = 0.15, 30.0  # SOC error of an unknown start beside the calibrated one, decaying
 WARM_UP_SECOND = 120
+NO_SAMPLE_SOC = 0.5
 DOMAIN_MARGIN = 0.05  # of the training range; an input beyond it is outside
 DOMAIN_MEMORY_SECOND, DOMAIN_SHARE = 60.0, 0.25  # out of domain: a quarter of the last minute was outside
 SMALLEST_BATCH = 16  # a product of fewer rows has other bits: fewer rows are padded
@@ -32,7 +34,7 @@ class CrossStitch:
         """Load the weights of a cell type. Raises FileNotFoundError or ValueError."""
         self._weights = weights_file.load(cell_type.folder)
         self._network = self._weights.network
-        self._nominal_capacity_ah = cell_type.nominal_capacity_ah
+        self._cell_type = cell_type
         self.weights_id = weights_id(cell_type.folder / weights_file.FILE)
 
     def init(self, start: Start) -> State:
@@ -41,15 +43,23 @@ class CrossStitch:
         state: State = {name: np.zeros((cells, UNITS), np.float32) for name in _HIDDEN}
         state |= {name: np.zeros((cells, width), np.float32) for name, width in zip(_HELD, FEATURES, strict=True)}
         state |= {name: start.soh.astype(np.float64) for name in ("soh", "start_soh")}
-        state |= {"seconds": np.zeros(cells, np.int64), "outside": np.zeros(cells)}
+        state |= {
+            "soc": np.full(cells, NO_SAMPLE_SOC),
+            "seconds": np.zeros(cells, np.int64),
+            "outside": np.zeros(cells),
+        }
         return state
 
     @torch.no_grad()
     def step(self, state: State, second: Second) -> tuple[State, Estimate]:
-        """Advance every cell by one second. 16 cells at least give the same bits in any company."""
-        raw = np.stack(
-            [second.voltage_volt, second.current_ampere / self._nominal_capacity_ah, second.temperature_celsius], axis=1
-        ).astype(np.float32)
+        """Advance every cell by one second. 16 cells at least give the same bits in any company.
+
+        A second that is not finite leaves its cell as it was.
+        """
+        c_rate = second.current_ampere / self._cell_type.nominal_capacity_ah
+        raw = np.stack([second.voltage_volt, c_rate, second.temperature_celsius], axis=1).astype(np.float32)
+        good: Bool = np.logical_and.reduce(np.isfinite(raw), axis=1)
+        raw[~good] = 0.0
         x = self._network.scale(torch.from_numpy(raw))
         new = {name: array.copy() for name, array in state.items()}
         fresh = state["seconds"] == 0
@@ -70,7 +80,11 @@ class CrossStitch:
             .astype(np.float64)
         )
         new["outside"] += (self._outside(raw) - new["outside"]) / DOMAIN_MEMORY_SECOND
-        return new, self._estimate(new, soc, second)
+        new["soc"] = self._present(soc, new)
+        if not good.all():
+            for name, array in state.items():
+                new[name][~good] = array[~good]
+        return new, self._estimate(new, second)
 
     def _prime(self, state: State, x: Tensor, fresh: Bool) -> None:
         """Give the fresh rows the state that their first sample alone leads to."""
@@ -113,15 +127,16 @@ class CrossStitch:
             return soc
         return to_present(1.0 - (1.0 - soc) * (state["start_soh"] / reference), state["soh"])
 
-    def _estimate(self, state: State, soc: Float, second: Second) -> Estimate:
+    def _estimate(self, state: State, second: Second) -> Estimate:
         age = state["seconds"].astype(np.float64)
-        calibrated = np.interp(second.temperature_celsius, self._weights.temperature_celsius, self._weights.soc_std)
+        celsius = np.nan_to_num(second.temperature_celsius)
+        calibrated = np.interp(celsius, self._weights.temperature_celsius, self._weights.soc_std)
         return Estimate(
-            soc=self._present(soc, state),
+            soc=state["soc"].copy(),
             soc_std=np.hypot(calibrated, START_STD * np.exp(-age / START_MEMORY_SECOND)),
             soh=state["soh"].copy(),
-            soh_std=np.full(len(soc), self._weights.soh_std),
-            out_of_domain=state["outside"] > DOMAIN_SHARE,
+            soh_std=np.full(len(age), self._weights.soh_std),
+            out_of_domain=(state["outside"] > DOMAIN_SHARE) | outside(self._cell_type, second),
             warming_up=age < WARM_UP_SECOND,
         )
 
