@@ -1,0 +1,80 @@
+"""`bmsd evaluate` on simulated logs, and on the real ones where they are."""
+
+import json
+import os
+from pathlib import Path
+
+import polars
+import pytest
+
+from daemon.cli import main
+
+DATA = Path(os.environ.get("BMSD_DATA", Path(__file__).parents[4] / "shared" / "data"))
+PANASONIC = DATA / "panasonic-18650pf"
+needs_panasonic = pytest.mark.skipif(not PANASONIC.is_dir(), reason="no Panasonic logs: set BMSD_DATA")
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("logs")
+    words = ["--cells", "2", "--seconds", "900", "--initial-soc", "0.9", "--seed", "3"]
+    assert main(["simulate", "--log", str(folder / "25c_drive.csv"), *words]) == 0
+    return folder
+
+
+def evaluated(capsys, *words):
+    assert main(["evaluate", *map(str, words), "--json"]) == 0
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_every_case_is_scored_and_the_baselines_stand_beside(logs, capsys):
+    rows = evaluated(capsys, "ekf", "--data", logs, "--cell-type", "generic-nca")
+    assert {r["estimator"] for r in rows} == {"ekf", "cross_stitch", "coulomb"}
+    assert {r["case"] for r in rows} == {"right start", "30 points wrong", "+0.3 A", "-0.3 A"}
+    assert {r["ambient_temperature_celsius"] for r in rows} == {25.0, None}
+    counted = {r["case"]: r["mae_point"] for r in rows if r["estimator"] == "coulomb"}
+    assert counted["right start"] < 1.0 < counted["+0.3 A"] < 25.0 < counted["30 points wrong"] < 31.0
+
+
+def test_predictions_hold_a_row_for_every_second(logs, tmp_path, capsys):
+    evaluated(
+        capsys, "coulomb", "--alone", "--data", logs, "--cell-type", "generic-nca", "--predictions", tmp_path / "p.csv"
+    )
+    frame = polars.read_csv(tmp_path / "p.csv")
+    names = ["file", "test_time_second", "target", "horizon", "truth", "predicted", "predicted_std"]
+    assert frame.columns == names
+    assert len(frame) == 2 * 900
+    assert frame["truth"].null_count() == 0
+
+
+def test_logs_without_a_label_are_predicted_all_the_same(logs, tmp_path, capsys):
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for path in logs.iterdir():
+        polars.read_csv(path).drop("soc", "soh").write_csv(bare / path.name)
+    words = ("ekf", "--alone", "--data", bare, "--cell-type", "generic-nca", "--predictions", tmp_path / "p.csv")
+    assert evaluated(capsys, *words) == []
+    frame = polars.read_csv(tmp_path / "p.csv")
+    assert frame["truth"].null_count() == len(frame) == 2 * 900
+
+
+def test_a_folder_without_logs_is_refused(tmp_path, capsys):
+    assert main(["evaluate", "ekf", "--data", str(tmp_path), "--cell-type", "generic-nca"]) == 2
+    assert "no log that can be scored" in capsys.readouterr().err
+
+
+@needs_panasonic
+def test_pulse_tests_are_not_scored_and_named(tmp_path, capsys):
+    (tmp_path / "25c_5pulse_hppc.csv.gz").symlink_to(PANASONIC / "25c_5pulse_hppc.csv.gz")
+    assert main(["evaluate", "ekf", "--data", str(tmp_path), "--cell-type", "panasonic-18650pf"]) == 2
+    assert "not scored: 25c_5pulse_hppc" in capsys.readouterr().err
+
+
+@needs_panasonic
+def test_an_unseen_drive_cycle_is_followed_from_a_right_start_and_from_none(tmp_path, capsys):
+    (tmp_path / "10c_us06.csv.gz").symlink_to(PANASONIC / "10c_us06.csv.gz")
+    rows = evaluated(capsys, "cross-stitch", "--data", tmp_path, "--cell-type", "panasonic-18650pf", "--split", "test")
+    mae = {(r["estimator"], r["case"]): r["mae_point"] for r in rows}
+    assert mae["ekf", "right start"] < 0.8
+    assert mae["ekf", "+0.3 A"] < 1.5
+    assert mae["cross_stitch", "30 points wrong"] < 1.5
