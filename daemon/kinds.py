@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 from daemon.bank import Bank
 from daemon.config import Config, EstimatorName, PackRule
-from daemon.errors import ConfigError
-from daemon.models import MODELS, load
+from daemon.models import MODELS, load, load_cell_type
 from estimators.cell_type import CellType
 
 
@@ -76,10 +75,7 @@ class Kinds:
         return None if rule is None else self._kinds[rule]
 
     def _resolve(self, rule: PackRule) -> Kind:
-        try:
-            cell_type = CellType.load(rule.cell_type)
-        except (FileNotFoundError, ValueError) as err:
-            raise ConfigError(str(err), where="cells.packs", mend="`bmsd models` lists the cell types") from err
+        cell_type = load_cell_type(rule.cell_type, "cells.packs")
         grid = self.config.grid
         return Kind(
             cell_type=cell_type,

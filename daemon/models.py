@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from daemon.errors import WeightsError
+from daemon.errors import ConfigError, WeightsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +45,16 @@ MODELS: dict[EstimatorName, Model] = {
     "ekf": Model(_ekf),
     "cross_stitch": Model(_cross_stitch, fallback="ekf", uses_torch=True),
 }
+
+
+def load_cell_type(name_or_folder: str, where: str) -> CellType:
+    """Read a cell type's facts. Raises ConfigError, `where` being the key or option that named it."""
+    from estimators.cell_type import CellType
+
+    try:
+        return CellType.load(name_or_folder)
+    except (FileNotFoundError, ValueError) as err:
+        raise ConfigError(str(err), where=where, mend="`bmsd models` lists the cell types") from err
 
 
 def load(cell_type: CellType, name: EstimatorName, torch_threads: int = 1) -> Estimator:

@@ -57,9 +57,10 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from daemon.evaluate import CASES, ESTIMATORS, evaluate, summarise
+    from daemon.models import load_cell_type
 
     torch.set_num_threads(args.threads)
-    cell_type = _cell_type(args)
+    cell_type = load_cell_type(args.cell_type or args.data.resolve().name, "--cell-type")
     runs = _runs(args, cell_type)
     model = MODELS[args.model] or cell_type.estimator
     beside: tuple[EstimatorName, ...] = (
@@ -80,19 +81,6 @@ def run(args: argparse.Namespace) -> int:
 
         draw([t for t in traces if t.case == CASES[0].name], args.plots)
     return 0
-
-
-def _cell_type(args: argparse.Namespace) -> CellType:
-    from daemon.errors import UsageError
-    from estimators.cell_type import CellType, shipped_names
-
-    name = args.cell_type or args.data.resolve().name
-    try:
-        return CellType.load(name)
-    except (FileNotFoundError, ValueError) as err:
-        raise UsageError(
-            str(err), where="--cell-type", mend=f"give --cell-type, one of {', '.join(shipped_names())}, or a folder"
-        ) from err
 
 
 def _runs(args: argparse.Namespace, cell_type: CellType) -> list[Run]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,25 +24,18 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from daemon.errors import WeightsError
-    from estimators.cell_type import CellType, shipped_names
+    from daemon.models import load_cell_type
+    from estimators.cell_type import shipped_names
 
-    rows = []
-    for name in args.cell_type or shipped_names():
-        try:
-            rows.append(_row(CellType.load(name)))
-        except (FileNotFoundError, ValueError) as err:
-            raise WeightsError(str(err), where=name, mend="`bmsd models` without a name lists what is shipped") from err
+    rows = [_row(load_cell_type(name, "bmsd models")) for name in args.cell_type or shipped_names()]
     if args.json:
         for row in rows:
             print(json.dumps(row, allow_nan=False))
         return 0
     table = Table(*rows[0])
     for row in rows:
-        table.add_row(
-            *(", ".join(f"{k} {v}" for k, v in x.items()) if isinstance(x, dict) else str(x) for x in row.values())
-        )
-    Console().print(table)
+        table.add_row(*map(str, row.values()))
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
     return 0
 
 
@@ -50,12 +44,12 @@ def _row(cell_type: CellType) -> dict[str, Any]:
 
     weights = cell_type.folder / "cross_stitch.safetensors"
     tables = cell_type.folder / "tables.safetensors"
-    soc_std: dict[str, str] = {}
+    error = "-"
     if weights.is_file():
         from estimators.cross_stitch.weights import load
 
-        loaded = load(cell_type.folder)
-        soc_std = {f"{t:g} °C": f"{s:.2%}" for t, s in zip(loaded.temperature_celsius, loaded.soc_std, strict=True)}
+        soc_std = load(cell_type.folder).soc_std
+        error = f"{soc_std.min():.1%} to {soc_std.max():.1%}"
     return {
         "cell type": cell_type.name,
         "chemistry": cell_type.chemistry,
@@ -65,5 +59,5 @@ def _row(cell_type: CellType) -> dict[str, Any]:
         "default": cell_type.estimator,
         "tables": weights_id(tables) if tables.is_file() else "-",
         "network": weights_id(weights) if weights.is_file() else "-",
-        "network's SOC error (RMS, validation)": soc_std or "-",
+        "its SOC error": error,  # RMS on validation runs, best to worst temperature
     }

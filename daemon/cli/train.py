@@ -36,8 +36,8 @@ def run(args: argparse.Namespace) -> int:
 
     from daemon.card import network_section, write_section
     from daemon.errors import UsageError
+    from daemon.models import load_cell_type
     from daemon.training_runs import gather
-    from estimators.cell_type import CellType
     from estimators.cross_stitch import weights
     from estimators.cross_stitch.calibrate import calibrate, table
     from estimators.cross_stitch.network import Network
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     from estimators.cross_stitch.train import fit_range, train
 
     torch.set_num_threads(args.threads)
-    cell_type = CellType.load(args.cell_type)
+    cell_type = load_cell_type(args.cell_type, "--cell-type")
     path = cell_type.folder / "training.yaml"
     if not path.is_file():
         raise UsageError(
@@ -63,7 +63,9 @@ def run(args: argparse.Namespace) -> int:
     torch.manual_seed(recipe.settings.seed)
     network = Network()
     if recipe.start_from:
-        network.load_state_dict(weights.load(CellType.load(recipe.start_from).folder).network.state_dict())
+        network.load_state_dict(
+            weights.load(load_cell_type(recipe.start_from, "start_from").folder).network.state_dict()
+        )
         network.requires_grad_(True)
     fit_range(network, split.train, learnt=recipe.start_from is not None)
     network.to(args.device)
