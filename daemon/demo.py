@@ -107,7 +107,12 @@ async def _service(folder: Path, port: int) -> AsyncIterator[asyncio.subprocess.
     """Run `bmsd run` in a process of its own, and end it as systemd would."""
     config = {
         "mqtt": {"host": HOST, "port": port},
-        "cells": {"packs": [{"pattern": "*", "cell_type": CELL_TYPE}]},
+        "cells": {
+            "packs": [  # the first pack by the network, the others by the filter
+                {"pattern": PROBE[0], "cell_type": CELL_TYPE, "estimator": "cross_stitch"},
+                {"pattern": "*", "cell_type": CELL_TYPE, "estimator": "ekf"},
+            ]
+        },
         "publish": {"metrics_second": 1.0, "max_age_second": 30.0},
         "service": {"state_directory": str(folder / "state")},
     }

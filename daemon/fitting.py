@@ -113,7 +113,7 @@ def score(tables: Tables, cell_type: CellType, runs: Sequence[Run]) -> list[Scor
     ekf = Ekf(cell_type, tables)
     scores = []
     for run in runs:
-        residual = run.voltage_volt - explain(tables, run, cell_type.nominal_capacity_ah)
+        residual = run.voltage_volt - explain(tables, run)
         errors = _filter_errors(ekf, run) if len(run.soc) > 1 else (np.nan, np.nan)
         scores.append(Score(run.name, 1000.0 * float(np.sqrt(np.mean(residual**2))), *errors))
     return scores
@@ -128,13 +128,14 @@ def _filter_errors(ekf: Ekf, run: Run) -> tuple[float, float]:
     if np.diff(time[time >= begin]).max(initial=0.0) > 2.0 * LONGEST_HOLD_SECOND + 2.0:
         return np.nan, np.nan
     row = np.searchsorted(time, np.arange(np.ceil(begin), np.floor(time[-1]) + 1.0), side="right") - 1
-    soh = np.full(2, ekf.circuit.reference_soh)
+    reference = np.full(2, ekf.circuit.reference_soh)
+    soh = reference * run.capacity_ah / ekf.cell_type.nominal_capacity_ah
     start = run.soc[row[0]] + np.array([0.0, WRONG_START])
-    state = ekf.init(Start(to_present(start, soh), soh))
+    state = ekf.init(Start(to_present(start, reference), soh))
     estimated: list[Float] = []
     for k in row:
         columns = (run.voltage_volt[k], run.current_ampere[k], run.temperature_celsius[k])
         state, estimate = ekf.step(state, Second(*(np.full(2, value) for value in columns)))
-        estimated.append(to_nominal(estimate.soc, soh))
+        estimated.append(to_nominal(estimate.soc, reference))
     error = np.abs(np.stack(estimated) - run.soc[row][:, None]).mean(axis=0) * 100.0
     return float(error[0]), float(error[1])

@@ -48,6 +48,7 @@ def labelled(path: Path, known: Known, weight: float = 1.0) -> Run:
         current_ampere=log.current_ampere[order],
         temperature_celsius=np.where(np.isnan(temperature), known.ambient_temperature_celsius, temperature)[order],
         soc=soc[order],
+        capacity_ah=known.nominal_capacity_ah * _soh(log, known) / known.reference_soh,
         weight=weight,
     )
     run = rows(run, np.isfinite(run.soc))
@@ -58,6 +59,12 @@ def rows(run: Run, which: slice | np.ndarray[tuple[int], np.dtype[np.bool_]]) ->
     """Take some rows of a run."""
     names = ("test_time_second", "voltage_volt", "current_ampere", "temperature_celsius", "soc")
     return replace(run, **{name: getattr(run, name)[which] for name in names})
+
+
+def _soh(log: Log, known: Known) -> float:
+    if log.soh is None or log.soc is None or not np.isfinite(log.soh).any():
+        return known.reference_soh
+    return float(np.nanmedian(log.soh))
 
 
 def _soc(log: Log, known: Known) -> tuple[Float, bool]:

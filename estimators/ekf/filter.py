@@ -29,7 +29,8 @@ KNOWN_RC_C_RATE, UNKNOWN_RC_C_RATE = 0.35, 1.0  # std of the RC currents at the 
 SENSOR_OFFSET_C_RATE = 0.05  # std of the current sensor's offset
 SENSOR_MEMORY_SECOND = 3 * 86400.0  # how long the offset stays what it was
 SOC_WALK, RC_WALK_C_RATE = 3e-5, 4e-4  # per square root of a second
-MODEL_ERROR_SECOND = 300.0  # how long the circuit's error keeps its sign
+MODEL_ERROR_SECOND = 300.0  # how long the circuit's error keeps its sign,
+HYSTERESIS_SECOND = 3000.0  # and where the OCV is flat and its error mostly hysteresis (LFP)
 RESIDUAL_FLOOR_VOLT = 0.012  # no cell is the very one that the tables were made from
 UNSURE_STD = 0.05  # above this SOC deviation the first look counts at once
 DOUBT_SOC, DOUBT_RESIDUALS = 0.1, 2.0  # mean innovation that a believed SOC cannot explain
@@ -68,6 +69,7 @@ class Ekf:
         self._capacity = cell_type.nominal_capacity_ah
         self._ampere_second = 3600.0 * cell_type.nominal_capacity_ah
         self._kept = np.exp(-1.0 / self.circuit.rc_second)
+        self._error_second = HYSTERESIS_SECOND if cell_type.chemistry == "lfp" else MODEL_ERROR_SECOND
 
     def init(self, start: Start) -> State:
         """Make the state of new cells; an unknown SOC waits for the first sample."""
@@ -109,7 +111,7 @@ class Ekf:
         residual = np.maximum(self.circuit.residual(temperature), RESIDUAL_FLOOR_VOLT)
         doubt, given_up, p = _doubt(np.ascontiguousarray(state["doubt"].T), slope[0], innovation, residual, p)
         offset = np.where(given_up, 0.0, offset)
-        noise = residual**2 * np.maximum(MODEL_ERROR_SECOND * np.minimum(1.0, UNSURE_STD**2 / p.ss), 1.0)
+        noise = residual**2 * np.maximum(self._error_second * np.minimum(1.0, UNSURE_STD**2 / p.ss), 1.0)
         gain, p = _update(p, slope, noise)
         mean = np.stack([s, x1, x2, OFFSET_KEPT * offset]) + gain * innovation
         low, high = (1.0 - (1.0 - edge) / scale for edge in (self.circuit.soc[0], self.circuit.soc[-1]))

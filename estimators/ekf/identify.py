@@ -34,7 +34,7 @@ HOLE_SECOND = 120.0  # a longer pause between rows is a hole: the label says wha
 ROWS_PER_TURNOVER = 4000.0  # weight of a run that moved one nominal capacity, in rows
 SMOOTH_SOC, SMOOTH_TEMPERATURE = 10.0, 1.0  # on second differences, against a row of weight 1 and 1 V
 FLAT_TEMPERATURE = 0.1  # on first differences
-RIDGE, RIDGE_LIKE = 1e-6, 100.0  # towards zero, and towards a similar cell: to differ from it must be earned
+RIDGE, RIDGE_LIKE = 1e-6, 0.1  # towards zero, and towards a similar cell
 EXPECTED_OHM_AH = 0.15  # resistance times capacity of a usual cell: puts ohm and volt on one scale
 NEGATIVE_PENALTY = 1e6
 OCV_STEP_VOLT = 1e-4  # smallest rise of the OCV between two nodes of SOC
@@ -50,6 +50,7 @@ class Run:
     current_ampere: Float  # [row] positive on charge
     temperature_celsius: Float  # [row]
     soc: Float  # [row] nominal SOC, as if the cell's SOH were the reference (see `Tables`)
+    capacity_ah: float  # what one unit of `soc` holds: the nominal capacity, where the SOH is the reference
     weight: float = 1.0  # less for a test that shall only help where no other run has been
 
 
@@ -88,10 +89,10 @@ def identify(
     return tables
 
 
-def explain(tables: Tables, run: Run, nominal_capacity_ah: float) -> Float:
+def explain(tables: Tables, run: Run) -> Float:
     """Give the voltage that the tables expect in each row of a run."""
     corners = _corners(run.soc, run.temperature_celsius, tables.soc, tables.temperature_celsius)
-    terms = _terms(run, tuple(tables.rc_second), float(tables.charge_transfer_ampere[0]), nominal_capacity_ah)
+    terms = _terms(run, tuple(tables.rc_second), float(tables.charge_transfer_ampere[0]))
     theta = np.stack([tables.ocv_volt, tables.ohmic_ohm, tables.charge_transfer_volt, *tables.rc_ohm])
     return np.asarray(sum((corners @ table.ravel()) * term for table, term in zip(theta, terms, strict=True)))
 
@@ -118,7 +119,7 @@ class _Problem:
         corners = _corners(np.concatenate([run.soc for run in runs]), temperature, soc_nodes, nodes)
         voltage = np.concatenate([run.voltage_volt for run in runs])
         if like is not None:
-            voltage = voltage - np.concatenate([explain(like, run, capacity_ah) for run in runs])
+            voltage = voltage - np.concatenate([explain(like, run) for run in runs])
         weight = np.concatenate([_weight(run, capacity_ah) for run in runs])
         return cls(runs, slice(None), corners, voltage, weight, temperature, nodes, capacity_ah, like)
 
@@ -131,7 +132,7 @@ class _Problem:
 
     def terms(self, taus: tuple[float, float], i0: float) -> list[Float]:
         """[term][row] what each of the five tables is multiplied by."""
-        by_run = [_terms(run, taus, i0, self.capacity_ah) for run in self.runs]
+        by_run = [_terms(run, taus, i0) for run in self.runs]
         return [np.concatenate(parts)[self.keep] for parts in zip(*by_run, strict=True)]
 
     def solve(self, taus: tuple[float, float], i0: float) -> Float:
@@ -218,20 +219,20 @@ def _bracket(value: Float, nodes: Float) -> tuple[np.ndarray[tuple[int], np.dtyp
     return low, np.clip((value - nodes[low]) / (nodes[low + 1] - nodes[low]), 0.0, 1.0)
 
 
-def _terms(run: Run, taus: tuple[float, ...], i0: float, capacity_ah: float) -> list[Float]:
+def _terms(run: Run, taus: tuple[float, ...], i0: float) -> list[Float]:
     """What the tables of OCV, R0, b, R1, R2 are multiplied by in each row."""
     current = run.current_ampere
-    filtered = [_filtered(run, tau, capacity_ah) for tau in taus]
+    filtered = [_filtered(run, tau) for tau in taus]
     return [np.ones_like(current), current, np.arcsinh(current / i0), *filtered]
 
 
-def _filtered(run: Run, tau: float, capacity_ah: float) -> Float:
+def _filtered(run: Run, tau: float) -> Float:
     """Filter the current by dx/dt = (I - x) / tau; x one second into each row's hold, when its voltage is taken."""
     hold = np.diff(run.test_time_second, append=run.test_time_second[-1] + 1.0)
     rest_of_hold = run.current_ampere.copy()
     hole = hold > HOLE_SECOND
     hole[-1] = False
-    charge_ah = np.diff(run.soc, append=run.soc[-1]) * capacity_ah
+    charge_ah = np.diff(run.soc, append=run.soc[-1]) * run.capacity_ah
     rest_of_hold[hole] = charge_ah[hole] * 3600.0 / hold[hole]
     first = -np.expm1(-np.minimum(hold, 1.0) / tau)
     later = -np.expm1(-np.maximum(hold - 1.0, 0.0) / tau)

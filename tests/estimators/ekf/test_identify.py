@@ -1,0 +1,104 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from estimators.ekf import identify as module
+from estimators.ekf.identify import Run, explain, identify
+from tests.estimators.conftest import CAPACITY_AH, REFERENCE_SOH, make_drive, make_tables, show
+
+
+def run_of(tables, celsius, seconds=6000, soc=0.98, seed=0, name="drive", **kwargs):
+    shown = show(tables, make_drive(seconds, seed), soc, REFERENCE_SOH, celsius, seed)
+    columns = (shown.voltage_volt, shown.current_ampere, shown.temperature_celsius)
+    as_counted = 1.0 - (1.0 - shown.soc) * REFERENCE_SOH
+    return Run(name, np.arange(float(seconds)), *columns, as_counted, CAPACITY_AH, **kwargs)
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return [run_of(make_tables(), celsius, seed=seed) for seed, celsius in enumerate((-5.0, 5.0, 15.0, 25.0))]
+
+
+@pytest.fixture(scope="module")
+def found(runs):
+    return identify(runs, CAPACITY_AH, REFERENCE_SOH)
+
+
+def rms_millivolt(tables, run):
+    return 1000 * np.sqrt(np.mean((run.voltage_volt - explain(tables, run)) ** 2))
+
+
+def test_the_tables_explain_a_drive_that_they_have_not_seen(found):
+    assert rms_millivolt(found, run_of(make_tables(), 10.0, seed=9)) < 8.0
+
+
+def test_the_ocv_is_found_where_the_logs_have_been(found):
+    truth = make_tables()
+    soc = np.flatnonzero((found.soc > 0.15) & (found.soc < 0.95))
+    ocv = found.ocv_volt[soc][:, found.temperature_celsius == 15.0]
+    assert np.abs(ocv - truth.ocv_volt[soc][:, :1]).max() < 0.01
+
+
+def test_a_resistance_is_never_negative_and_the_ocv_always_rises(found):
+    for table in (found.ohmic_ohm, found.charge_transfer_volt, found.rc_ohm):
+        assert (table >= 0).all()
+    assert (np.diff(found.ocv_volt, axis=0) > 0).all()
+
+
+def test_the_residual_is_given_for_every_temperature(found):
+    assert found.residual_volt.shape == found.temperature_celsius.shape
+    assert (found.residual_volt > 0.001).all()
+    assert (found.residual_volt < 0.01).all()
+
+
+def test_one_temperature_gives_tables_that_are_nearly_flat_over_temperature():
+    tables = identify([run_of(make_tables(), 25.0)], CAPACITY_AH, REFERENCE_SOH)
+    assert len(tables.temperature_celsius) >= 2
+    middle = (tables.soc > 0.2) & (tables.soc < 0.9)
+    assert np.ptp(tables.ocv_volt[middle], axis=1).max() < 0.005
+
+
+def test_a_run_weighs_as_much_as_the_charge_that_it_moved_however_densely_it_was_logged():
+    dense = run_of(make_tables(), 25.0)
+    names = ("test_time_second", "voltage_volt", "current_ampere", "temperature_celsius", "soc")
+    thin = dataclasses.replace(dense, **{n: getattr(dense, n)[::20] for n in names})
+    weights = [module._weight(run, CAPACITY_AH).sum() for run in (dense, thin)]
+    assert weights[1] == pytest.approx(weights[0], rel=0.05)
+    supporting = dataclasses.replace(dense, weight=0.1)
+    assert module._weight(supporting, CAPACITY_AH).sum() == pytest.approx(0.1 * weights[0])
+
+
+def test_in_a_hole_the_current_is_what_the_label_says():
+    time = np.array([0.0, 1.0, 601.0, 602.0])
+    soc = np.array([0.9, 0.9, 0.8, 0.8])
+    nothing = np.zeros(4)
+    run = Run("hole", time, nothing + 3.6, nothing, nothing + 25.0, soc, 2.0)
+    filtered = module._filtered(run, 100.0)
+    mean = -0.1 * 2.0 * 3600.0 / 600.0
+    expected = mean * (1.0 - np.exp(-5.99)) * np.exp(-0.01)
+    assert filtered[1] == 0.0
+    assert filtered[2] == pytest.approx(expected)
+
+
+def test_what_the_logs_do_not_tell_is_taken_from_the_similar_cell():
+    like = make_tables()
+    other = dataclasses.replace(like, ohmic_ohm=like.ohmic_ohm * 1.5, ocv_volt=like.ocv_volt + 0.01)
+    run = run_of(other, 25.0, seconds=2400, soc=0.6)  # SOC 0.6 to 0.3
+    tables = identify([run], CAPACITY_AH, REFERENCE_SOH, like)
+    assert rms_millivolt(tables, run) < rms_millivolt(like, run) / 2
+    top = tables.soc > 0.9
+    np.testing.assert_allclose(tables.ocv_volt[top], like.ocv_volt[top], atol=0.02)
+    np.testing.assert_array_equal(tables.soc, like.soc)
+
+
+def test_nothing_to_fit_is_refused():
+    with pytest.raises(ValueError, match="two rows"):
+        identify([], CAPACITY_AH)
+
+
+def test_progress_names_the_candidate_that_was_taken(runs):
+    said = []
+    tables = identify(runs[:1], CAPACITY_AH, progress=said.append)
+    assert said[-1].startswith("taken: ")
+    assert f"tau {tables.rc_second[0]:g} s" in said[-1]
