@@ -56,6 +56,16 @@ class Listener(Protocol):
         """Tell whether to stop reading for now."""
 
 
+def identify_ourselves(client: paho.Client, config: Mqtt) -> None:
+    """Give a client the user, password and certificates of `mqtt:`. Raises OSError where a file cannot be used."""
+    if config.username is not None:
+        client.username_pw_set(config.username, config.password.get_secret_value() if config.password else None)
+    if config.tls.enabled:
+        tls = config.tls
+        ca, certificate, key = (str(f) if f else None for f in (tls.ca_file, tls.certificate_file, tls.key_file))
+        client.tls_set(ca, certificate, key)
+
+
 class Link:
     """Keeps a connection to the broker of `mqtt:`; `post` hands work to its thread."""
 
@@ -234,12 +244,7 @@ class Link:
         )
         client.connect_timeout = CONNECT_SECOND
         client.max_inflight_messages_set(TURN_PACKETS)
-        if config.username is not None:
-            client.username_pw_set(config.username, config.password.get_secret_value() if config.password else None)
-        if config.tls.enabled:
-            tls = config.tls
-            ca, certificate, key = (str(f) if f else None for f in (tls.ca_file, tls.certificate_file, tls.key_file))
-            client.tls_set(ca, certificate, key)
+        identify_ourselves(client, config)
         if self._will:
             client.will_set(*self._will, qos=1, retain=True)
         client.on_connect = self._on_connect

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
+from daemon.broker import identify_ourselves
 from daemon.errors import BrokerError
 
 if TYPE_CHECKING:
@@ -107,13 +108,8 @@ class _Visit:
 
     def connect(self) -> None:
         config, client = self._config, self._client
-        if config.username is not None:
-            client.username_pw_set(config.username, config.password.get_secret_value() if config.password else None)
         try:
-            if config.tls.enabled:
-                files = (config.tls.ca_file, config.tls.certificate_file, config.tls.key_file)
-                ca, certificate, key = (str(file) if file else None for file in files)
-                client.tls_set(ca, certificate, key)
+            identify_ourselves(client, config)
         except OSError as err:
             raise BrokerError(f"the TLS files cannot be used: {err}", where=self._where, mend="see mqtt.tls") from err
         try:

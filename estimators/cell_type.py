@@ -20,6 +20,7 @@ from safetensors.numpy import load_file, save_file
 
 from estimators.contract import Float
 
+TABLES_FILE, NETWORK_FILE = "tables.safetensors", "cross_stitch.safetensors"
 SHIPPED = Path(__file__).parent / "cell_types"
 
 
@@ -87,7 +88,7 @@ class CellType:
 
     def tables(self) -> Tables:
         """Read the equivalent-circuit tables. Raises FileNotFoundError or ValueError, naming the file."""
-        path = self.folder / "tables.safetensors"
+        path = self.folder / TABLES_FILE
         try:
             return Tables(**load_file(path))
         except (SafetensorError, TypeError) as err:
@@ -102,6 +103,7 @@ def shipped_names() -> list[str]:
 def save_tables(tables: Tables, path: Path) -> None:
     """Write tables as safetensors (float64)."""
     save_file({f.name: np.ascontiguousarray(getattr(tables, f.name)) for f in fields(tables)}, path)
+    path.chmod(0o644)  # the library writes for its owner alone
 
 
 def weights_id(path: Path) -> str:

@@ -115,7 +115,9 @@ def _runs(args: argparse.Namespace, cell_type: CellType) -> list[Run]:
 
 
 def _usable(cell_type: CellType, name: str) -> bool:
-    return name != "cross_stitch" or (cell_type.folder / "cross_stitch.safetensors").is_file()
+    from estimators.cell_type import NETWORK_FILE
+
+    return name != "cross_stitch" or (cell_type.folder / NETWORK_FILE).is_file()
 
 
 def _print_json(lines: list[Line]) -> None:

@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     from daemon.errors import UsageError
     from daemon.fitting import fit, part
     from daemon.labels import Known
-    from estimators.cell_type import save_tables
+    from estimators.cell_type import TABLES_FILE, save_tables
 
     paths = _paths(args.logs)
     facts = _facts(args)
@@ -64,10 +64,10 @@ def run(args: argparse.Namespace) -> int:
         fitted = fit(parts, cell_type, like, before, _say)
     except ValueError as err:
         raise UsageError(str(err), mend="give logs with some minutes of current") from err
-    save_tables(fitted.tables, args.out / "tables.safetensors")
-    (args.out / "tables.safetensors").chmod(0o644)  # the library writes for its owner alone
+    path = args.out / TABLES_FILE
+    save_tables(fitted.tables, path)
     write_section(args.out / "CARD.md", cell_type.name, tables_section(sys.argv, parts, fitted))
-    _say(f"wrote {args.out / 'tables.safetensors'}")
+    _say(f"wrote {path}")
     print(table_of(fitted))
     return 0
 

@@ -40,10 +40,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _row(cell_type: CellType) -> dict[str, Any]:
-    from estimators.cell_type import weights_id
+    from estimators.cell_type import NETWORK_FILE, TABLES_FILE, weights_id
 
-    weights = cell_type.folder / "cross_stitch.safetensors"
-    tables = cell_type.folder / "tables.safetensors"
+    weights = cell_type.folder / NETWORK_FILE
+    tables = cell_type.folder / TABLES_FILE
     error = "-"
     if weights.is_file():
         from estimators.cross_stitch.weights import load

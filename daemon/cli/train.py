@@ -38,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
     from daemon.errors import UsageError
     from daemon.models import load_cell_type
     from daemon.training_runs import gather
+    from estimators.cell_type import NETWORK_FILE
     from estimators.cross_stitch import weights
     from estimators.cross_stitch.calibrate import calibrate, table
     from estimators.cross_stitch.network import Network
@@ -82,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     weights.save(calibrate(average, split.validation, reference_soh, initial_soh), out)
     validated = check(average)
     write_section(out / "CARD.md", cell_type.name, network_section(sys.argv, split, recipe, validated))
-    _say(f"wrote {out / weights.FILE}\n{validated}")
+    _say(f"wrote {out / NETWORK_FILE}\n{validated}")
     return 0
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from estimators.cell_type import TABLES_FILE
 from estimators.circuit import Circuit
 from estimators.contract import Estimate, Second, Start, State, to_nominal, to_present
 from estimators.domain import outside
@@ -30,7 +31,7 @@ class Coulomb:
     def __init__(self, cell_type: CellType) -> None:
         """Read the type's tables if there are any. Raises ValueError where they are damaged."""
         self.cell_type = cell_type
-        has_tables = (cell_type.folder / "tables.safetensors").is_file()
+        has_tables = (cell_type.folder / TABLES_FILE).is_file()
         self.circuit = Circuit(cell_type.tables()) if has_tables else None
 
     def init(self, start: Start) -> State:

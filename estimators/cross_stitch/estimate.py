@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from estimators.cell_type import CellType, weights_id
+from estimators.cell_type import NETWORK_FILE, CellType, weights_id
 from estimators.contract import Bool, Estimate, Float, Second, Start, State, to_present
 from estimators.cross_stitch import weights as weights_file
 from estimators.cross_stitch.network import FEATURES, SOH_PERIOD_SECOND, UNITS, Hidden
@@ -35,7 +35,7 @@ class CrossStitch:
         self._weights = weights_file.load(cell_type.folder)
         self._network = self._weights.network
         self._cell_type = cell_type
-        self.weights_id = weights_id(cell_type.folder / weights_file.FILE)
+        self.weights_id = weights_id(cell_type.folder / NETWORK_FILE)
 
     def init(self, start: Start) -> State:
         """Make the state of new cells: the SOH tower from the initial SOH, all else at the first sample."""

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from estimators.cell_type import NETWORK_FILE
 from estimators.cross_stitch.network import Network
-
-FILE = "cross_stitch.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +31,13 @@ def save(weights: Weights, folder: Path) -> None:
     tensors = {f"network.{k}": v.detach().cpu().contiguous() for k, v in weights.network.state_dict().items()}
     for name in ("reference_soh", "temperature_celsius", "soc_std", "soh_std"):
         tensors[f"calibration.{name}"] = torch.from_numpy(np.atleast_1d(getattr(weights, name)).astype(np.float64))
-    save_file(tensors, folder / FILE)
-    (folder / FILE).chmod(0o644)  # the library writes for its owner alone
+    save_file(tensors, folder / NETWORK_FILE)
+    (folder / NETWORK_FILE).chmod(0o644)  # the library writes for its owner alone
 
 
 def load(folder: Path) -> Weights:
     """Read the weights of a cell type. Raises FileNotFoundError, or ValueError naming the damaged file."""
-    path = folder / FILE
+    path = folder / NETWORK_FILE
     network = Network()
     try:
         tensors = load_file(path)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from estimators.cell_type import weights_id
+from estimators.cell_type import TABLES_FILE, weights_id
 from estimators.circuit import Circuit, Point
 from estimators.contract import Bool, Estimate, Float, Second, Start, State, to_nominal, to_present
 from estimators.domain import outside
@@ -65,7 +65,7 @@ class Ekf:
         """Take the given tables, or read the type's. Raises FileNotFoundError or ValueError, naming the file."""
         self.cell_type = cell_type
         self.circuit = Circuit(cell_type.tables() if tables is None else tables)
-        self.weights_id = weights_id(cell_type.folder / "tables.safetensors") if tables is None else "-"
+        self.weights_id = weights_id(cell_type.folder / TABLES_FILE) if tables is None else "-"
         self._capacity = cell_type.nominal_capacity_ah
         self._ampere_second = 3600.0 * cell_type.nominal_capacity_ah
         self._kept = np.exp(-1.0 / self.circuit.rc_second)
