@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from daemon.fitting import Fitted, Parts, Score
     from daemon.training_runs import Split
+    from estimators.cell_type import Tables
     from estimators.cross_stitch.recipe import Recipe
     from estimators.ekf.identify import Run
 
@@ -41,7 +42,8 @@ def tables_section(argv: Sequence[str], parts: Parts, fitted: Fitted) -> str:
         "",
         f"    {_command(argv)}",
         "",
-        f"tau {tau_1:g} s, {tau_2:g} s; i0 {tables.charge_transfer_ampere[0]:.3g} A; SOH {tables.reference_soh[0]:g}.",
+        f"tau {tau_1:g} s, {tau_2:g} s; i0 {tables.charge_transfer_ampere[0]:.3g} A; SOH {tables.reference_soh[0]:g};",
+        f"{_hysteresis(tables)}.",
         f"Residual on their own data in mV, by temperature in degC: {residuals}.",
         "",
         "Runs, by whole file; in brackets those that only help where no other has been:",
@@ -50,12 +52,20 @@ def tables_section(argv: Sequence[str], parts: Parts, fitted: Fitted) -> str:
     ]
     for title, scores in (
         ("Validation runs, tables from the training runs alone", fitted.validation),
-        ("Validation runs, tables of the similar or generic type (before)", fitted.validation_before),
         ("Test runs, the tables as shipped (training and validation runs)", fitted.test),
+        ("The same runs, tables of the similar or generic type (before)", fitted.before),
     ):
         if scores:
             lines += ["", f"{title}:", "", _table(scores)]
     return "\n".join(lines)
+
+
+def _hysteresis(tables: Tables) -> str:
+    if not tables.hysteresis_volt.any():
+        return "no hysteresis"
+    middle = tables.hysteresis_volt[len(tables.soc) // 2]
+    low, high = 1000 * middle.min(), 1000 * middle.max()
+    return f"hysteresis {low:.0f} to {high:.0f} mV either way at half charge, g {tables.hysteresis_per_soc[0]:g}"
 
 
 def network_section(argv: Sequence[str], split: Split, recipe: Recipe, validated: str) -> str:
@@ -72,22 +82,23 @@ def network_section(argv: Sequence[str], split: Split, recipe: Recipe, validated
         f"    {_command(argv)}",
         "",
         f"from `training.yaml`: {settings.steps} steps of {settings.rows} rows of {settings.seconds} s,",
-        f"seed {settings.seed}, begun with {begun}.",
+        f"seed {settings.seed}, {settings.weighting} weighting, plan {settings.plan}, begun with {begun}.",
         "",
         f"- train: {', '.join(measured) or 'no measured run'}; {simulated} simulated runs",
         "- validation, mean / maximum absolute error of SOC in points, from no known start:",
         f"  {validated.strip()}",
         "",
-        "Limits: cells of this kind alone, within the voltages, currents and temperatures of the training runs; beyond",
-        "them its word is flagged `out_of_domain`. SOH is learnt from labels that are coarse (measured cells) or",
-        "simulated: take it as a trend.",
+        "Limits: cells of this kind alone, near what the training runs held of voltage, current and temperature over",
+        "half an hour; farther off its word is flagged `out_of_domain`. SOH is learnt from labels that are coarse",
+        "(measured cells) or simulated: take it as a trend.",
     ]
     return "\n".join(lines)
 
 
 def table_of(fitted: Fitted) -> str:
-    """Give the scores of the runs that had no part in the fit."""
-    return _table(fitted.test or fitted.validation)
+    """Give the scores of the runs that had no part in the fit, before it and after."""
+    tables = {"Before, by the tables of the similar or generic type": fitted.before, "After": fitted.unseen}
+    return "\n\n".join(f"{title}:\n\n{_table(scores)}" for title, scores in tables.items() if scores)
 
 
 def _table(scores: Sequence[Score]) -> str:

@@ -1,13 +1,14 @@
 """Score SOC estimators on labelled runs, through the very pipeline of the service.
 
 Every run enters one fleet several times: once for each estimator and each case (a right start, a start 30
-points wrong, a current sensor off by 0.3 A), each as a cell of its own.
+points wrong, a current sensor off by 0.3 A), each as a cell of its own. `switched_on` cuts runs into short ones that
+begin anywhere; they go the same way.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -15,23 +16,23 @@ from numpy.typing import NDArray
 
 from daemon.batch import Batch
 from daemon.config import Cells, Config, EstimatorName, PackRule
+from daemon.errors import WeightsError
 from daemon.fleet import Fleet
+from daemon.models import MODELS, label, load
 from daemon.rows import Rows
 from daemon.runs import Run
 from estimators.cell_type import CellType
 
 Float = NDArray[np.float64]
-FIRST_MINUTE_SECOND = 60
-TWO_SIDED_90 = 1.645  # standard deviations
 PUSH_SECOND = 300.0
-ESTIMATORS: tuple[EstimatorName, ...] = ("cross_stitch", "ekf", "coulomb")
+PLACES, SHORTEST_SECOND, LONGEST_SECOND = 8, 1200.0, 1800.0  # of the starts inside a run
 
 
 class Case(NamedTuple):
     """What is wrong with the start or the sensor."""
 
     name: str
-    start_error: float = 0.0  # points / 100 added to the true SOC at the start, or taken from it beyond full
+    start_error: float = 0.0  # points / 100, added to the true SOC at the start below one half, else taken from it
     offset_ampere: float = 0.0
 
 
@@ -41,6 +42,7 @@ CASES = (
     Case("+0.3 A", offset_ampere=0.3),
     Case("-0.3 A", offset_ampere=-0.3),
 )
+SWITCH_ON = Case("switched on, 30 points wrong", start_error=0.3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,10 @@ class Trace:
     test_time_second: Float
     soc: Float
     soc_std: Float
+    soh: Float
+    soh_std: Float
     flags: NDArray[np.uint32]
-    truth: Float
+    truth: Float  # SOC; NaN where there is no label
 
     @property
     def error(self) -> Float:
@@ -62,23 +66,34 @@ class Trace:
         return (self.soc - self.truth) * 100.0
 
 
-class Score(NamedTuple):
-    """Errors in points; the maximum leaves the first minute out."""
+def usable(cell_type: CellType) -> dict[EstimatorName, str]:
+    """Find the estimators that a cell type can serve, the one that it publishes first; each with its numbers' id."""
+    found: dict[EstimatorName, str] = {}
+    for name in dict.fromkeys((cell_type.estimator, *reversed(MODELS))):
+        try:
+            found[name] = label(load(cell_type, name))
+        except WeightsError:
+            continue
+    return found
 
-    mae_point: float
-    rmse_point: float
-    max_point: float
-    inside_90: float  # share of seconds whose 90 % interval holds the truth
+
+def switched_on(run: Run, places: int = PLACES) -> list[Run]:
+    """Cut a labelled run into short ones that begin evenly spread inside it, 20 minutes before its end at the latest.
+
+    Each is at most half an hour long, and its time starts near 0, so that a fleet steps all of them together.
+    """
+    known = run.test_time_second[np.isfinite(run.soc_nominal)]
+    if not len(known) or known[-1] - known[0] < SHORTEST_SECOND:
+        return []
+    room = known[-1] - SHORTEST_SECOND - known[0]
+    begins = np.floor(known[0] + room * (np.arange(places) + 0.5) / places)
+    return [_cut(run, begin, min(begin + LONGEST_SECOND, known[-1])) for begin in begins]
 
 
-class Line(NamedTuple):
-    """One estimator in one case: the mean score of the files of each ambient temperature, and the mean of those."""
-
-    estimator: str
-    case: str
-    files: int
-    by_celsius: dict[float, Score]  # highest first; NaN where the ambient is unknown
-    mean: Score
+def _cut(run: Run, begin: float, end: float) -> Run:
+    low, high = np.searchsorted(run.test_time_second, (begin, end))
+    part, name = run[low:high], f"{run.name} from minute {begin / 60:.0f}"
+    return replace(part, name=name, test_time_second=part.test_time_second - begin)
 
 
 def evaluate(
@@ -135,6 +150,8 @@ def _trace(estimator: str, case: Case, run: Run, rows: Rows, mine: NDArray[np.in
         second.astype(np.float64),
         rows.soc[mine],
         rows.soc_std[mine],
+        rows.soh[mine],
+        rows.soh_std[mine],
         rows.flags[mine],
         run.soc_nominal[row],
     )
@@ -146,9 +163,9 @@ def _ambient(runs: list[Run]) -> float:
 
 
 def _start(run: Run, case: Case, unlabelled_soc: float) -> float:
-    """Say the SOC that the estimator is told: beyond full the error goes the other way."""
-    truth = run.soc_nominal[0] if run.labelled else unlabelled_soc
-    return float(truth + case.start_error if truth + case.start_error <= 1.0 else truth - case.start_error)
+    """Say the SOC that the estimator is told: wrong towards the middle, so that it could be true."""
+    truth = float(run.soc_nominal[0]) if run.labelled else unlabelled_soc
+    return truth + (case.start_error if truth < 0.5 else -case.start_error)
 
 
 def _slice(runs: list[Run], cells: list[tuple[EstimatorName, Case, int]], names: list[str], begin: float) -> Batch:
@@ -169,37 +186,3 @@ def _slice(runs: list[Run], cells: list[tuple[EstimatorName, Case, int]], names:
         )
         cell.append(np.full(high - low, index, dtype=np.int32))
     return Batch(tuple(names), np.concatenate(cell), *np.concatenate(parts, axis=1))
-
-
-def score(trace: Trace) -> Score:
-    """Sum one trace up."""
-    known = np.isfinite(trace.truth)
-    error, std = np.abs(trace.error[known]), trace.soc_std[known] * 100.0
-    settled = error[FIRST_MINUTE_SECOND:] if len(error) > FIRST_MINUTE_SECOND else error
-    return Score(
-        float(error.mean()),
-        float(np.sqrt((error**2).mean())),
-        float(settled.max()),
-        float((error <= TWO_SIDED_90 * std).mean()),
-    )
-
-
-def summarise(traces: list[Trace]) -> list[Line]:
-    """Sum the labelled traces up, a line for each estimator and case."""
-    grouped: dict[tuple[str, str], dict[float, list[Score]]] = {}
-    for trace in traces:
-        if trace.run.labelled:
-            by_celsius = grouped.setdefault((trace.estimator, trace.case), {})
-            by_celsius.setdefault(trace.run.ambient_temperature_celsius, []).append(score(trace))
-    lines = []
-    for (estimator, case), by_celsius in grouped.items():
-        means = {t: _mean(by_celsius[t]) for t in sorted(by_celsius, reverse=True)}
-        files = sum(map(len, by_celsius.values()))
-        lines.append(Line(estimator, case, files, means, _mean(list(means.values()))))
-    return lines
-
-
-def _mean(scores: list[Score]) -> Score:
-    """Mean of all but the maximum, which is the largest."""
-    mean = np.mean(scores, axis=0)
-    return Score(*map(float, mean))._replace(max_point=max(s.max_point for s in scores))

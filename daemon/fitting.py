@@ -8,22 +8,26 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from daemon.labels import Known, labelled, rows
-from daemon.runs import LEADING_REST_SECOND, LONGEST_HOLD_SECOND, REST_C_RATE, stem
+from daemon.errors import LogError
+from daemon.labels import Known
+from daemon.runs import LONGEST_HOLD_SECOND, load_begin, read_labelled, stem
 from estimators.contract import Second, Start, to_nominal, to_present
 from estimators.ekf import Ekf
-from estimators.ekf.identify import Run, explain, identify
+from estimators.ekf.identify import HYSTERESIS_WORTH, Run, choose, explain, solve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from daemon.log import Float
+    from daemon.runs import Run as LabelledRun
     from estimators.cell_type import CellType, Tables
 
 SUPPORTING_WEIGHT = 0.1
 HELD_OUT_EVERY = 5
+HYSTERETIC = ("lfp",)  # chemistries whose tables always have hysteresis
 WRONG_START = -0.3
+SHORTEST_SECOND = 3600.0  # of a part without holes, to be worth scoring
 
 
 class Parts(NamedTuple):
@@ -39,7 +43,7 @@ class Score(NamedTuple):
 
     run: str
     residual_millivolt: float
-    right_start_point: float  # mean absolute error; NaN where the run has holes
+    right_start_point: float  # mean absolute error; of its longest part without holes; NaN where that is short
     wrong_start_point: float  # started 30 points too low
 
 
@@ -48,20 +52,40 @@ class Fitted(NamedTuple):
 
     tables: Tables
     validation: list[Score]  # of tables from the training runs alone
-    validation_before: list[Score]  # of the similar cell's tables; empty where there is none
     test: list[Score]  # of `tables`
+    before: list[Score]  # of the similar cell's tables, on the same runs as `unseen`; empty where there are none
+
+    @property
+    def unseen(self) -> list[Score]:
+        """Scores of the runs that had least to do with the fit."""
+        return self.test or self.validation
 
 
-def part(paths: Sequence[Path], split: dict[str, list[str]] | None, supporting: Sequence[str], known: Known) -> Parts:
+def part(
+    paths: Sequence[Path],
+    split: dict[str, list[str]] | None,
+    supporting: Sequence[str],
+    known: Known,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Parts:
     """Read the logs and part them: by whole file as `split` names them, else every fifth file is held out.
 
     Where there are fewer than five that are not merely supporting, the last fifth of each file's rows is held
-    out. Raises LogError.
+    out. A log without a label is left out, and named in `progress`; raises LogError where there is no other.
     """
 
     def read(chosen: Sequence[Path]) -> list[Run]:
         weak = [any(fnmatch(stem(path), pattern) for pattern in supporting) for path in chosen]
-        return [labelled(p, known, SUPPORTING_WEIGHT if w else 1.0) for p, w in zip(chosen, weak, strict=True)]
+        runs, refused = [], []
+        for path, supports in zip(chosen, weak, strict=True):
+            try:
+                runs.append(of_circuit(read_labelled(path, known), known, SUPPORTING_WEIGHT if supports else 1.0))
+            except LogError as err:
+                progress(f"left out: {path.name}: {err.what}")
+                refused.append(err)
+        if refused and not runs:
+            raise refused[0]
+        return runs
 
     if split is not None:
         return Parts(*(read([p for p in paths if stem(p) in split.get(name, ())]) for name in Parts._fields))
@@ -73,6 +97,28 @@ def part(paths: Sequence[Path], split: dict[str, list[str]] | None, supporting: 
     cuts = [len(run.soc) - len(run.soc) // HELD_OUT_EVERY for run in runs]
     heads = [rows(run, slice(0, cut)) for run, cut in zip(runs, cuts, strict=True)]
     return Parts(heads, [rows(run, slice(cut, None)) for run, cut in zip(runs, cuts, strict=True)], [])
+
+
+def of_circuit(run: LabelledRun, known: Known, weight: float = 1.0) -> Run:
+    """Make a labelled run one whose SOC is as the tables count it."""
+    soh = known.reference_soh if np.isnan(run.soh) else run.soh
+    return Run(
+        name=run.name,
+        test_time_second=run.test_time_second,
+        voltage_volt=run.voltage_volt,
+        current_ampere=run.current_ampere,
+        temperature_celsius=run.temperature_celsius,
+        soc=1.0 - (1.0 - run.soc_nominal) * known.reference_soh / soh,
+        capacity_ah=known.nominal_capacity_ah * soh / known.reference_soh,
+        hysteresis=run.hysteresis,
+        weight=weight,
+    )
+
+
+def rows(run: Run, which: slice) -> Run:
+    """Take some rows of a run."""
+    names = ("test_time_second", "voltage_volt", "current_ampere", "temperature_celsius", "soc")
+    return replace(run, **{name: getattr(run, name)[which] for name in names})
 
 
 def fit(
@@ -88,12 +134,14 @@ def fit(
     """
     capacity, soh = cell_type.nominal_capacity_ah, cell_type.typical_soh
     progress(f"{len(parts.train)} runs to fit, {len(parts.validation)} to validate, {len(parts.test)} to test")
-    trial = identify(parts.train, capacity, soh, like, progress)
+    worth = np.inf if cell_type.chemistry in HYSTERETIC else HYSTERESIS_WORTH
+    choice = choose(parts.train, capacity, like, progress, worth)
+    trial = solve(parts.train, capacity, choice, soh, like)
     validation = score(trial, cell_type, parts.validation)
-    validation_before = score(before, cell_type, parts.validation) if before is not None else []
+    seen_before = score(before, cell_type, parts.test or parts.validation) if before is not None else []
     progress("again, on all but the test runs")
-    tables = identify([*parts.train, *parts.validation], capacity, soh, like, progress)
-    return Fitted(tables, validation, validation_before, score(tables, cell_type, parts.test))
+    tables = solve([*parts.train, *parts.validation], capacity, choice, soh, like)
+    return Fitted(tables, validation, score(tables, cell_type, parts.test), seen_before)
 
 
 def rescaled(tables: Tables, from_ah: float, to_ah: float) -> Tables:
@@ -121,13 +169,17 @@ def score(tables: Tables, cell_type: CellType, runs: Sequence[Run]) -> list[Scor
 
 def _filter_errors(ekf: Ekf, run: Run) -> tuple[float, float]:
     """Mean absolute error in points of the filter started right, and started 30 points too low."""
-    loaded = np.flatnonzero(np.abs(run.current_ampere) > REST_C_RATE * ekf.cell_type.nominal_capacity_ah)
     time = run.test_time_second
-    begin = max(time[0], time[loaded[0]] - LEADING_REST_SECOND) if len(loaded) else time[0]
+    begin = load_begin(time, run.current_ampere, ekf.cell_type.nominal_capacity_ah)
     begin = time[max(0, int(np.searchsorted(time, begin, side="right")) - 1)]
-    if np.diff(time[time >= begin]).max(initial=0.0) > 2.0 * LONGEST_HOLD_SECOND + 2.0:
+    holes = np.flatnonzero(np.diff(time) > 2.0 * LONGEST_HOLD_SECOND + 2.0)
+    begins = np.concatenate([[begin], time[holes + 1][time[holes + 1] > begin]])
+    ends = np.concatenate([time[holes][time[holes + 1] > begin], time[-1:]])
+    longest = int(np.argmax(ends - begins))
+    begin, end = begins[longest], ends[longest]
+    if len(begins) > 1 and end - begin < SHORTEST_SECOND:
         return np.nan, np.nan
-    row = np.searchsorted(time, np.arange(np.ceil(begin), np.floor(time[-1]) + 1.0), side="right") - 1
+    row = np.searchsorted(time, np.arange(np.ceil(begin), np.floor(end) + 1.0), side="right") - 1
     reference = np.full(2, ekf.circuit.reference_soh)
     soh = reference * run.capacity_ah / ekf.cell_type.nominal_capacity_ah
     start = run.soc[row[0]] + np.array([0.0, WRONG_START])

@@ -48,6 +48,7 @@ class Log:
     unix_time_second: Float | None = None
     ambient_temperature_celsius: Float | None = None
     net_capacity_ah: Float | None = None
+    charging_capacity_ah: Float | None = None
     soc: Float | None = None
     soh: Float | None = None
     step_index: Float | None = None
@@ -81,6 +82,7 @@ _WANTED = {
     "unix_time_second": _Wanted("second", ("unix_time",), EARLIEST_SECOND, LATEST_SECOND),
     "ambient_temperature_celsius": _Wanted("celsius", ("ambient_temperature",), *_CELSIUS),
     "net_capacity_ah": _Wanted("ah", ("net_capacity",)),
+    "charging_capacity_ah": _Wanted("ah", ("charging_capacity",)),
     "soc": _Wanted("", ("soc", "state_of_charge")),
     "soh": _Wanted("", ("soh", "state_of_health")),
     "step_index": _Wanted("", ("step_index",)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from daemon.errors import ConfigError, WeightsError
+from estimators.cell_type import NETWORK_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +33,12 @@ def _cross_stitch(cell_type: CellType) -> Estimator:
     return CrossStitch(cell_type)
 
 
+def _fused(cell_type: CellType) -> Estimator:
+    from estimators.fused import Fused
+
+    return Fused(cell_type)
+
+
 class Model(NamedTuple):
     """How an estimator is made, and which one is stepped beside it to speak where it cannot."""
 
@@ -44,6 +51,7 @@ MODELS: dict[EstimatorName, Model] = {
     "coulomb": Model(_coulomb),
     "ekf": Model(_ekf),
     "cross_stitch": Model(_cross_stitch, fallback="ekf", uses_torch=True),
+    "fused": Model(_fused, uses_torch=True),  # out of domain it leaves its network out by itself
 }
 
 
@@ -59,7 +67,7 @@ def load_cell_type(name_or_folder: str, where: str) -> CellType:
 
 def load(cell_type: CellType, name: EstimatorName, torch_threads: int = 1) -> Estimator:
     """Make one estimator of one cell type. Raises WeightsError where its folder lacks a file or has a damaged one."""
-    if MODELS[name].uses_torch:
+    if MODELS[name].uses_torch and (cell_type.folder / NETWORK_FILE).is_file():
         import torch
 
         torch.set_num_threads(torch_threads)  # of the whole process; more than one costs a small batch dearly

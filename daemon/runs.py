@@ -1,63 +1,73 @@
-"""A folder of logs -> runs with their true SOC, for training and evaluation.
-
-The label is the SOC of nominal capacity: the `soc` column where there is one (of present capacity, where a
-`soh` column stands beside it), else
-1 + net_capacity_ah / nominal capacity, for logs that start full. A counter that does not start at zero, or that
-parts from the integral of the current, belongs to a test with holes (pulses, slow runs): no label.
-"""
+"""A log -> a run: its rows in order of time, with the true SOC and the temperature of each (see `labels`)."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from daemon.errors import LogError
+from daemon.labels import LABELS_FILE, REST_C_RATE, Known, label, read_rules
 from daemon.log import Log, read_log
-from estimators.contract import to_nominal
 
-Float = NDArray[np.float64]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from daemon.log import Float
+
 LEADING_REST_SECOND = 60.0  # of a long rest before the load, this much is kept
-REST_C_RATE = 0.02
 CHAMBER = re.compile(r"(?:^|_)(?P<below>neg)?(?P<celsius>\d{1,2})c(?:_|$)")
 COUNTER_AGREEMENT = 0.03  # of nominal capacity, between the tester's counter and the integral of its current
 LONGEST_HOLD_SECOND = 30.0
+COLUMNS = ("test_time_second", "voltage_volt", "current_ampere", "temperature_celsius", "soc_nominal")
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The part of a log from a minute before the first load; every array is [row]."""
+    """A recording of one cell; every array is [row]."""
 
     name: str
-    test_time_second: Float
+    test_time_second: Float  # ascending
     voltage_volt: Float
-    current_ampere: Float
+    current_ampere: Float  # positive on charge
     temperature_celsius: Float
     ambient_temperature_celsius: float  # of the chamber; NaN where unknown
     soc_nominal: Float  # NaN where there is no label
+    soh: float = np.nan  # NaN where unknown
+    hysteresis: float = 0.0  # h (see `Tables`) before the first row
 
     @property
     def labelled(self) -> bool:
         """Tell whether there is any truth."""
         return bool(np.isfinite(self.soc_nominal).any())
 
+    def __getitem__(self, which: slice | NDArray[np.bool_]) -> Run:
+        """Take some rows."""
+        return replace(self, **{name: getattr(self, name)[which] for name in COLUMNS})
 
-def read_run(path: Path, nominal_capacity_ah: float) -> Run:
-    """Read one log with its label, if it has one. Raises LogError, also where the label makes no sense."""
-    log = read_log(path)
-    begin = np.searchsorted(log.test_time_second, _load_begin(log, nominal_capacity_ah))
-    return Run(
-        stem(path),
-        log.test_time_second[begin:],
-        log.voltage_volt[begin:],
-        log.current_ampere[begin:],
-        log.temperature_celsius[begin:],
-        _chamber(log),
-        _label(log, nominal_capacity_ah)[begin:],
-    )
+
+def read_run(path: Path, known: Known) -> Run:
+    """Read one log for an estimator to follow: from a minute before the first load on.
+
+    It has no truth where neither a column nor `labels.yaml` says one. Raises LogError, also where the label makes no
+    sense: a counter that parts from the integral of the current belongs to a test with holes (pulses, slow runs).
+    """
+    log = _in_order(read_log(path))
+    known = _with_rules_beside(path, known)
+    run = _run(path, log, known, labelled=_says_truth(log, path, known))
+    if run.labelled and log.net_capacity_ah is not None and np.isfinite(log.net_capacity_ah).any():
+        _check_counter(log, known)
+    begin = load_begin(run.test_time_second, run.current_ampere, known.nominal_capacity_ah)
+    return run[int(np.searchsorted(run.test_time_second, begin)) :]
+
+
+def read_labelled(path: Path, known: Known) -> Run:
+    """Read all rows of a log that have a label; the current is counted where no column says more. Raises LogError."""
+    run = _run(path, _in_order(read_log(path)), _with_rules_beside(path, known), labelled=True)
+    return run[np.isfinite(run.soc_nominal)]
 
 
 def stem(path: Path) -> str:
@@ -70,36 +80,11 @@ def log_paths(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.name.endswith((".csv", ".csv.gz", ".parquet")))
 
 
-def _chamber(log: Log) -> float:
-    """Say the chamber's temperature: by the file's name (`25c_us06`, `neg10c_la92`), else by the column."""
-    if named := CHAMBER.search(stem(log.path)):
-        return float(named["celsius"]) * (-1.0 if named["below"] else 1.0)
-    ambient = log.ambient_temperature_celsius
-    return float(np.nanmedian(ambient)) if ambient is not None and np.isfinite(ambient).any() else np.nan
-
-
-def _label(log: Log, nominal_capacity_ah: float) -> Float:
-    if log.soc is not None and np.isfinite(log.soc).any():
-        return log.soc if log.soh is None else to_nominal(log.soc, log.soh)
-    net = log.net_capacity_ah
-    if net is None or not np.isfinite(net).any():
-        return np.full(len(log), np.nan)
-    held = np.minimum(np.diff(log.test_time_second, append=log.test_time_second[-1]), LONGEST_HOLD_SECOND)
-    counted = np.cumsum(log.current_ampere * held) / 3600.0
-    apart = np.nanmax(np.abs(net - counted)) / nominal_capacity_ah
-    if apart > COUNTER_AGREEMENT:
-        raise LogError(
-            f"net_capacity_ah parts from the integral of the current by {apart:.0%} of the nominal capacity",
-            where=str(log.path),
-            mend="score whole cycles whose counter starts at 0 with the cell full",
-        )
-    return 1.0 + net / nominal_capacity_ah
-
-
-def _load_begin(log: Log, nominal_capacity_ah: float) -> float:
-    loaded = np.flatnonzero(np.abs(log.current_ampere) > REST_C_RATE * nominal_capacity_ah)
-    first = float(log.test_time_second[0])
-    return max(first, float(log.test_time_second[loaded[0]]) - LEADING_REST_SECOND) if len(loaded) else first
+def load_begin(test_time_second: Float, current_ampere: Float, nominal_capacity_ah: float) -> float:
+    """Say when a run begins for an estimator: a minute before its first load."""
+    loaded = np.flatnonzero(np.abs(current_ampere) > REST_C_RATE * nominal_capacity_ah)
+    first = float(test_time_second[0])
+    return max(first, float(test_time_second[loaded[0]]) - LEADING_REST_SECOND) if len(loaded) else first
 
 
 def on_grid(run: Run) -> tuple[Float, Float, Float, Float]:
@@ -107,3 +92,71 @@ def on_grid(run: Run) -> tuple[Float, Float, Float, Float]:
     time = run.test_time_second
     row = np.searchsorted(time, np.arange(np.ceil(time[0]), np.floor(time[-1]) + 1), side="right") - 1
     return run.voltage_volt[row], run.current_ampere[row], run.temperature_celsius[row], run.soc_nominal[row]
+
+
+def _run(path: Path, log: Log, known: Known, labelled: bool) -> Run:
+    name = stem(path)
+    truth = label(log, name, known) if labelled else None
+    chamber = _chamber(log, name)
+    return Run(
+        name,
+        log.test_time_second,
+        log.voltage_volt,
+        log.current_ampere,
+        _temperature(log, chamber, name, known),
+        chamber,
+        np.full(len(log), np.nan) if truth is None else truth.soc_nominal,
+        np.nan if truth is None else truth.soh,
+        0.0 if truth is None else truth.hysteresis,
+    )
+
+
+def _in_order(log: Log) -> Log:
+    """Put the rows in order of time; of rows of the same time the first."""
+    order = np.unique(log.test_time_second, return_index=True)[1]
+    columns: dict[str, Any] = {
+        f.name: value[order] for f in fields(log) if isinstance(value := getattr(log, f.name), np.ndarray)
+    }
+    return replace(log, **columns)
+
+
+def _with_rules_beside(path: Path, known: Known) -> Known:
+    return replace(known, rules=(*read_rules(path.parent / LABELS_FILE), *known.rules))
+
+
+def _says_truth(log: Log, path: Path, known: Known) -> bool:
+    """Tell whether a log comes with a label, rather than with nothing but its current."""
+    columns = (log.soc, log.net_capacity_ah, log.charging_capacity_ah)
+    return any(c is not None and np.isfinite(c).any() for c in columns) or bool(known.rule(stem(path)).files)
+
+
+def _check_counter(log: Log, known: Known) -> None:
+    net = log.net_capacity_ah
+    assert net is not None
+    held = np.minimum(np.diff(log.test_time_second, append=log.test_time_second[-1]), LONGEST_HOLD_SECOND)
+    counted = np.cumsum(log.current_ampere * held) / 3600.0
+    apart = np.nanmax(np.abs(net - counted)) / known.nominal_capacity_ah
+    if apart > COUNTER_AGREEMENT:
+        raise LogError(
+            f"net_capacity_ah parts from the integral of the current by {apart:.0%} of the nominal capacity",
+            where=str(log.path),
+            mend="score whole cycles whose counter starts at 0",
+        )
+
+
+def _chamber(log: Log, name: str) -> float:
+    """Say the chamber's temperature: by the file's name (`25c_us06`, `neg10c_la92`), else by the column."""
+    if named := CHAMBER.search(name):
+        return float(named["celsius"]) * (-1.0 if named["below"] else 1.0)
+    ambient = log.ambient_temperature_celsius
+    return float(np.nanmedian(ambient)) if ambient is not None and np.isfinite(ambient).any() else np.nan
+
+
+def _temperature(log: Log, chamber: float, name: str, known: Known) -> Float:
+    """Temperature of the cell: its column, else what the rules say, else the chamber's, else the one given."""
+    told = known.rule(name).temperature_celsius
+    instead = told if told is not None else known.ambient_temperature_celsius if np.isnan(chamber) else chamber
+    around = np.full(len(log), instead)
+    if told is None and log.ambient_temperature_celsius is not None:
+        around = np.where(np.isnan(log.ambient_temperature_celsius), around, log.ambient_temperature_celsius)
+    return np.where(np.isnan(log.temperature_celsius), around, log.temperature_celsius)

@@ -30,8 +30,8 @@ OUT_OF_DOMAIN, WARMING_UP, FALLBACK, REINITIALISED = (
     np.uint32(f) for f in (Flag.OUT_OF_DOMAIN, Flag.WARMING_UP, Flag.FALLBACK, Flag.REINITIALISED)
 )
 PUBLISHED = np.array([[[c.low] for c in STATE_COLUMNS], [[c.high] for c in STATE_COLUMNS]])  # [low | high, column, 1]
-ESTIMATED = PUBLISHED.copy()  # SOC is not clamped yet, but it is finite
-ESTIMATED[:, 0, 0] = np.finfo(np.float64).min, np.finfo(np.float64).max
+ESTIMATED = np.concatenate([PUBLISHED, PUBLISHED[:, 1:2]], axis=1)  # the nominal SOC's deviation beside them
+ESTIMATED[:, 0, 0] = np.finfo(np.float64).min, np.finfo(np.float64).max  # SOC is not clamped yet, but it is finite
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ class Served:
 class Spoken:
     """One estimator's word on some cells."""
 
-    values: Float  # [soc of present capacity not clamped, soc_std, soh, soh_std; row]
+    values: Float  # [soc of present capacity not clamped, soc_std, soh, soh_std, soc_nominal_std; row]
     absurd: Bool  # [row]
     flags: NDArray[np.uint32]  # OUT_OF_DOMAIN, WARMING_UP, ...
     label: NDArray[np.int16]  # who speaks
@@ -57,7 +57,7 @@ class Spoken:
     def empty(cls, rows: int) -> Spoken:
         """Make room for so many rows."""
         none = np.zeros(rows, dtype=bool)
-        return cls(np.empty((len(STATE_COLUMNS), rows)), none, np.zeros(rows, np.uint32), np.zeros(rows, np.int16))
+        return cls(np.empty((len(ESTIMATED[0]), rows)), none, np.zeros(rows, np.uint32), np.zeros(rows, np.int16))
 
     def put(self, rows: Slots | Bool, other: Spoken) -> None:
         """Write another's word over some rows."""
@@ -114,7 +114,7 @@ def _step(programme: Programme, served: Served, closed: Closed, rows: Slots) -> 
 def _ask(voice: Voice, served: Served, slots: Slots, second: Second) -> Spoken:
     """Step one estimator; what it says that is absurd does not stay in its state."""
     said = voice.bank.step(slots, second)
-    values = np.array([said.soc, said.soc_std, said.soh, said.soh_std])
+    values = np.array([said.soc, said.soc_std, said.soh, said.soh_std, said.soc_nominal_std])
     absurd = ~_within(values, ESTIMATED)
     _begin_anew(voice, served, slots, absurd)
     flags = said.out_of_domain * OUT_OF_DOMAIN | said.warming_up * WARMING_UP
@@ -129,12 +129,12 @@ def _begin_anew(voice: Voice, served: Served, slots: Slots, which: Bool) -> None
 
 
 def _as_published(values: Float, nominal: Bool) -> Float:
-    """Turn SOC into the asked reference and clamp it. SOC and SOH are taken to err independently."""
-    soc, soc_std, soh, soh_std = values
+    """Turn SOC into the asked reference and clamp it."""
+    soc, soc_std, soh, soh_std, nominal_std = values
     return np.array(
         [
             np.clip(np.where(nominal, to_nominal(soc, soh), soc), *PUBLISHED[:, 0, 0]),
-            np.where(nominal, np.hypot(soh * soc_std, (1.0 - soc) * soh_std), soc_std),
+            np.where(nominal, nominal_std, soc_std),
             soh,
             soh_std,
         ]

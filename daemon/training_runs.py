@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.signal import lfilter
 
 from daemon.errors import LogError
+from daemon.labels import Known
 from daemon.runs import Run as LabelledRun
 from daemon.runs import log_paths, on_grid, read_run, stem
 from estimators.cell_type import CellType
@@ -53,7 +54,7 @@ def _labelled(folder: Path, names: list[str], cell_type: CellType) -> Iterator[L
     for path in log_paths(folder):
         if stem(path) in names:
             try:
-                run = read_run(path, cell_type.nominal_capacity_ah)
+                run = read_run(path, Known.of(cell_type))
             except LogError:
                 continue
             if run.labelled:
@@ -100,10 +101,8 @@ def _voiced(
     spread = random.normal(1.0, RESISTANCE_SPREAD, len(voltage))
     for i, current in enumerate(recording.current_ampere.astype(np.float64)):
         point = circuit.at(soc[i].astype(np.float64), recording.temperature_celsius[i].astype(np.float64))
-        over = point.ohmic_ohm * current
-        over += point.charge_transfer_volt * np.arcsinh(current / circuit.charge_transfer_ampere)
-        for ohm, kept in zip((point.rc_1_ohm, point.rc_2_ohm), np.exp(-1.0 / circuit.rc_second), strict=True):
-            over += ohm * lfilter([1.0 - kept], [1.0, -kept], current)
+        through = (lfilter([1.0 - kept], [1.0, -kept], current) for kept in np.exp(-1.0 / circuit.rc_second))
+        over = circuit.over_volt(point, current, *through)
         aged = 1.0 + RESISTANCE_GROWTH * (cell_type.typical_soh - recording.soh[i])
         voltage[i] = point.ocv_volt + over * np.clip(spread[i] * aged, 0.6, 2.5)
     return voltage

@@ -21,14 +21,17 @@ from safetensors.numpy import load_file, save_file
 from estimators.contract import Float
 
 TABLES_FILE, NETWORK_FILE = "tables.safetensors", "cross_stitch.safetensors"
+USUAL_HYSTERESIS_PER_SOC = 30.0  # a thirtieth of the capacity leads most of the way to the other branch
 SHIPPED = Path(__file__).parent / "cell_types"
 
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """Equivalent circuit over SOC and temperature: V = OCV + R0 I + b asinh(I / i0) + sum_j R_j x_j.
+    """Equivalent circuit over SOC and temperature: V = OCV + M h + R0 I + b asinh(I / i0) + sum_j R_j x_j.
 
     x_j is the current through RC pair j: dx_j/dt = (I - x_j) / tau_j. I is positive on charge.
+    h is where the cell stands between its two branches: dh = g (sign(I) - h) |dsoc|, 1 on the one of charge, -1 on
+    the one of discharge (Plett, J. Power Sources 134, 2004).
     SOC here is the nominal one of a cell whose SOH is `reference_soh`: a cell of another SOH is looked up
     at 1 - (1 - soc_nominal) * reference_soh / soh, which puts full on full and empty on empty.
     """
@@ -43,6 +46,8 @@ class Tables:
     rc_second: Float  # [2] tau_j
     reference_soh: Float  # [1]
     residual_volt: Float  # [T] RMS of what the tables leave unexplained on their own data
+    hysteresis_volt: Float  # [S, T] M: half of what lies between the branch of charge and that of discharge
+    hysteresis_per_soc: Float  # [1] g
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,7 @@ class CellType:
     temperature_max_celsius: float
     typical_soh: float = 1.0  # taken where a cell's own is not known
     soc_reference: Literal["present", "nominal"] = "present"
-    estimator: Literal["cross_stitch", "ekf", "coulomb"] = "ekf"
+    estimator: Literal["fused", "cross_stitch", "ekf", "coulomb"] = "fused"
     folder: Path = Path()
 
     @classmethod
@@ -90,7 +95,10 @@ class CellType:
         """Read the equivalent-circuit tables. Raises FileNotFoundError or ValueError, naming the file."""
         path = self.folder / TABLES_FILE
         try:
-            return Tables(**load_file(path))
+            columns = load_file(path)
+            if "hysteresis_volt" not in columns and "ocv_volt" in columns:  # tables from before it was known
+                columns |= without_hysteresis(columns["ocv_volt"])
+            return Tables(**columns)
         except (SafetensorError, TypeError) as err:
             raise ValueError(f"{path}: {err}") from err
 
@@ -100,12 +108,17 @@ def shipped_names() -> list[str]:
     return sorted(p.parent.name for p in SHIPPED.glob("*/cell.yaml"))
 
 
+def without_hysteresis(ocv_volt: Float) -> dict[str, Float]:
+    """Give the columns of `Tables` for a cell that has none."""
+    return {"hysteresis_volt": np.zeros_like(ocv_volt), "hysteresis_per_soc": np.array([USUAL_HYSTERESIS_PER_SOC])}
+
+
 def save_tables(tables: Tables, path: Path) -> None:
     """Write tables as safetensors (float64)."""
     save_file({f.name: np.ascontiguousarray(getattr(tables, f.name)) for f in fields(tables)}, path)
     path.chmod(0o644)  # the library writes for its owner alone
 
 
-def weights_id(path: Path) -> str:
-    """Name a weights file by its content: eight hexadecimal digits of its SHA-256."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+def weights_id(*paths: Path) -> str:
+    """Name weights files by their content: eight hexadecimal digits of their SHA-256."""
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:8]

@@ -21,26 +21,29 @@ class Point(NamedTuple):
     charge_transfer_volt: Float
     rc_1_ohm: Float
     rc_2_ohm: Float
+    hysteresis_volt: Float
     ocv_slope: Float  # each slope per unit of SOC
     ohmic_slope: Float
     charge_transfer_slope: Float
     rc_1_slope: Float
     rc_2_slope: Float
+    hysteresis_slope: Float
 
 
 class Circuit:
     """Tables made ready for lookup. What a row gives does not depend on the other rows."""
 
     def __init__(self, tables: Tables) -> None:
-        values = np.stack([tables.ocv_volt, tables.ohmic_ohm, tables.charge_transfer_volt, *tables.rc_ohm])
+        values = stacked(tables)
         # central differences: the slope within one step between nodes is noise, and a filter that believes it strays
         slopes = np.gradient(values, tables.soc, axis=1)
         self.soc, self.temperature_celsius = tables.soc, tables.temperature_celsius
         self.charge_transfer_ampere = float(tables.charge_transfer_ampere[0])
         self.reference_soh = float(tables.reference_soh[0])
+        self.hysteresis_per_soc = float(tables.hysteresis_per_soc[0])
         self.residual_volt = tables.residual_volt
         self.rc_second = tables.rc_second
-        self._packed = np.ascontiguousarray(np.concatenate([values, slopes]).reshape(10, -1))
+        self._packed = np.ascontiguousarray(np.concatenate([values, slopes]).reshape(2 * len(values), -1))
 
     def at(self, soc: Float, temperature_celsius: Float) -> Point:
         """Interpolate all tables bilinearly, clamped to their edges."""
@@ -51,6 +54,11 @@ class Circuit:
         below = self._packed.take(low, axis=1) * (1.0 - b) + self._packed.take(low + 1, axis=1) * b
         above = self._packed.take(high, axis=1) * (1.0 - b) + self._packed.take(high + 1, axis=1) * b
         return Point(*(below * (1.0 - a) + above * a))
+
+    def over_volt(self, at: Point, current_ampere: Float, rc_1_ampere: Float, rc_2_ampere: Float) -> Float:
+        """Give what the current, and those through the RC pairs, add to the OCV."""
+        transfer = at.charge_transfer_volt * np.arcsinh(current_ampere / self.charge_transfer_ampere)
+        return at.ohmic_ohm * current_ampere + transfer + at.rc_1_ohm * rc_1_ampere + at.rc_2_ohm * rc_2_ampere
 
     def residual(self, temperature_celsius: Float) -> Float:
         """Give the RMS of what the tables leave unexplained, in volt."""
@@ -69,6 +77,12 @@ class Circuit:
         step = np.maximum(curve[rows, i + 1] - curve[rows, i], 1e-9)
         share = np.clip((voltage_volt - curve[rows, i]) / step, 0.0, 1.0)
         return np.asarray(self.soc[i] + share * (self.soc[i + 1] - self.soc[i]))
+
+
+def stacked(tables: Tables) -> Float:
+    """Give the tables as [table, S, T], in the order of `Point`."""
+    over_current = (tables.ohmic_ohm, tables.charge_transfer_volt, *tables.rc_ohm)
+    return np.stack([tables.ocv_volt, *over_current, tables.hysteresis_volt])
 
 
 def _bracket(value: Float, nodes: Float) -> tuple[NDArray[np.int64], Float]:

@@ -52,6 +52,7 @@ class Estimate:
 
     soc: Float  # [cell] of present capacity, not clamped
     soc_std: Float  # [cell]
+    soc_nominal_std: Float  # [cell] of the same SOC against the nominal capacity: its error and that of SOH go together
     soh: Float  # [cell]
     soh_std: Float  # [cell]
     out_of_domain: Bool  # [cell] input outside of what the model was made for

@@ -25,6 +25,7 @@ import numpy as np
 
 from daemon import wire
 from simulators import cell, schedule
+from simulators import physics as kinds
 from simulators.schedule import Profile
 from simulators.sensor import Readings, Sensing, Sensor
 
@@ -63,22 +64,25 @@ class Fleet:
         ageing_speed: float = 1.0,
         profile: Profile | None = None,
         sensing: Sensing | None = None,
+        physics: str = "circuit",
         start_unix_second: float = 0.0,
         pack_prefix: str = "p",
     ) -> None:
         """Build the fleet at its start. Ambient, SOC (None: drawn) and SOH are a number or [cell].
 
-        Raises ValueError for an unknown chemistry, and for fewer cells than packs or no pack.
+        Raises ValueError for an unknown chemistry or physics, and for fewer cells than packs or no pack;
+        ModuleNotFoundError where the physics is not installed.
         """
         if not 1 <= packs <= cells:
             raise ValueError(f"{cells} cells cannot fill {packs} packs")
         self.names = _names(cells, packs, pack_prefix)  # [cell] (pack, cell)
         self.second = 0  # simulated so far
         self.start_unix_second = start_unix_second
-        self.parameters = cell.Parameters.draw(cells, seed, chemistry, nominal_capacity_ah, ageing_speed)
+        draw, initial, self._step = kinds.named(physics)
+        self.parameters: cell.Parameters = draw(cells, seed, chemistry, nominal_capacity_ah, ageing_speed)
         self._ambient = np.broadcast_to(np.asarray(ambient_temperature_celsius, dtype=np.float64), (cells,))
         start_soc = cell.draw_soc(cells, seed) if initial_soc is None else initial_soc
-        self._state = cell.initial(self.parameters, start_soc, initial_soh, self._ambient)
+        self._state: cell.State = initial(self.parameters, start_soc, initial_soh, self._ambient)
         self._profile = profile or Profile()
         self._plan = schedule.begin(cells, seed, self._state.soc, self._profile)
         self._sensor = Sensor(sensing or Sensing(), cells, seed)
@@ -106,7 +110,7 @@ class Fleet:
         """
         state, cells = self._state, len(self.names)
         self._plan, current = schedule.command(self._plan, state, self.parameters, self._profile)
-        self._state = state = cell.step(state, current, self._ambient, self.parameters)
+        self._state = state = self._step(state, current, self._ambient, self.parameters)
         truth = Readings(
             cell=np.arange(cells),
             unix_time_second=np.full(cells, self.unix_time_second),

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from simulators import physics as kinds
 from simulators import schedule
-from simulators.cell import Parameters, State, draw_soc, initial, step
+from simulators.cell import State, draw_soc
 from simulators.schedule import Profile
 
 if TYPE_CHECKING:
@@ -45,17 +46,19 @@ def simulate(
     initial_soh: ArrayLike = 1.0,
     ageing_speed: float = 1.0,
     profile: Profile | None = None,
+    physics: str = "circuit",
 ) -> Recording:
     """Drive `cells` cells of one lot through FUDS random-pulse cycles for `seconds` seconds.
 
     Ambient temperature, initial SOC (None: drawn between 0.1 and 1) and SOH are a number or [cell]. The depths
     of discharge that are drawn from stand in for those of `profile`. The same arguments give the same bits.
-    Raises ValueError for an unknown chemistry.
+    Raises ValueError for an unknown chemistry or physics, ModuleNotFoundError where the physics is not installed.
     """
     profile = profile or Profile()
     if depth_of_discharge is not None:
         profile = replace(profile, depth_of_discharge=depth_of_discharge)
-    parameters = Parameters.draw(cells, seed, chemistry, nominal_capacity_ah, ageing_speed)
+    draw, initial, step = kinds.named(physics)
+    parameters = draw(cells, seed, chemistry, nominal_capacity_ah, ageing_speed)
     ambient = np.broadcast_to(np.asarray(ambient_temperature_celsius, dtype=np.float64), (cells,))
     start_soc = draw_soc(cells, seed) if initial_soc is None else initial_soc
     state = initial(parameters, start_soc, initial_soh, ambient)

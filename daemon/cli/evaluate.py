@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
+import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+from daemon.models import MODELS
 
 if TYPE_CHECKING:
     from daemon.config import EstimatorName
-    from daemon.evaluate import Line, Trace
+    from daemon.evaluate import Trace
+    from daemon.evaluation_tables import Table
     from daemon.runs import Run
+    from daemon.scores import Findings
     from estimators.cell_type import CellType
 
-EXAMPLE = "bmsd evaluate cross-stitch --data shared/data/panasonic-18650pf --split test"
-MODELS: dict[str, EstimatorName | None] = {
-    "soc": None,
-    "cross-stitch": "cross_stitch",
-    "ekf": "ekf",
-    "coulomb": "coulomb",
-}
+EXAMPLE = "bmsd evaluate soc --data shared/data/panasonic-18650pf --split test --switch-on"
+PUBLISHED = "soc"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
-    parser.add_argument("model", choices=list(MODELS), help="`soc` is what the service publishes by default")
+    names = [PUBLISHED, *(name.replace("_", "-") for name in reversed(MODELS))]
+    parser.add_argument("model", choices=names, help=f"`{PUBLISHED}` is what the service publishes by default")
     parser.add_argument("--data", type=Path, required=True, help="folder of logs (CSV, CSV.gz, Parquet)")
     parser.add_argument(
         "--cell-type", help="name or folder (default: the shipped type that the data folder is named after)"
@@ -37,9 +37,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="only the files of this part of the cell type's split.yaml",
     )
     parser.add_argument(
+        "--switch-on", action="store_true", help="also start at eight places inside each file, 30 points wrong"
+    )
+    parser.add_argument(
         "--predictions", type=Path, metavar="FILE.csv", help="write every second's estimate (case: right start)"
     )
     parser.add_argument("--plots", type=Path, metavar="DIR", help="draw true and estimated SOC of each file")
+    parser.add_argument(
+        "--report", type=Path, metavar="FILE.html", help="write tables and pictures as one page; implies --switch-on"
+    )
+    parser.add_argument(
+        "--learning", type=Path, metavar="FILE.csv", help="a training's record, for the report (default: the type's)"
+    )
     parser.add_argument(
         "--initial-soc",
         type=float,
@@ -56,92 +65,117 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate and print."""
     import torch
 
-    from daemon.evaluate import CASES, ESTIMATORS, evaluate, summarise
-    from daemon.models import load_cell_type
+    from daemon.errors import UsageError
+    from daemon.evaluate import CASES, SWITCH_ON, evaluate, switched_on, usable
+    from daemon.models import label, load, load_cell_type
+    from daemon.scores import find
 
+    if args.plots or args.report:
+        _look_for_matplotlib()
+    if args.learning and not args.learning.is_file():
+        raise UsageError(f"no file {args.learning}", where="--learning", mend="name the training's record")
     torch.set_num_threads(args.threads)
     cell_type = load_cell_type(args.cell_type or args.data.resolve().name, "--cell-type")
-    runs = _runs(args, cell_type)
-    model = MODELS[args.model] or cell_type.estimator
-    beside: tuple[EstimatorName, ...] = (
-        () if args.alone else tuple(e for e in ESTIMATORS if e != model and _usable(cell_type, e))
-    )
-    cases = CASES if any(r.labelled for r in runs) else CASES[:1]
-    traces = evaluate(cell_type, runs, (model, *beside), cases, _progress, args.initial_soc)
-    lines = summarise(traces)
-    if args.json:
-        _print_json(lines)
-    elif lines:
-        what = "MAE / RMSE / maximum after the first minute, in points"
-        _print(lines, f"SOC of {cell_type.name}, {lines[0].files} files: {what}")
+    logs = _logs(args, cell_type)
+    model: EstimatorName = cell_type.estimator if args.model == PUBLISHED else args.model.replace("-", "_")
+    ids = {model: label(load(cell_type, model))} | ({} if args.alone else usable(cell_type))
+    cases = CASES if any(r.labelled for r in logs.runs) else CASES[:1]
+    traces = evaluate(cell_type, logs.runs, ids, cases, _progress, args.initial_soc)
+    places = [p for r in logs.runs for p in switched_on(r)] if args.switch_on or args.report else []
+    switched = evaluate(cell_type, places, ids, (SWITCH_ON,), _progress) if places else []
+    findings = find(traces, switched)
+    _say(findings, args.json)
+    right = [t for t in traces if t.case == CASES[0].name]
     if args.predictions:
-        _write(args.predictions, [t for t in traces if t.estimator == model and t.case == CASES[0].name])
+        _write(args.predictions, [t for t in right if t.estimator == model])
     if args.plots:
         from daemon.evaluation_plots import draw
 
-        draw([t for t in traces if t.case == CASES[0].name], args.plots)
+        draw(right, args.plots)
+    if args.report:
+        from daemon.report import Subject, write
+
+        command = shlex.join(["bmsd", *sys.argv[1:]])
+        subject = Subject(cell_type, ids, logs.runs, logs.parts, command, logs.refused, args.learning)
+        write(args.report, subject, findings, traces)
+        print(f"wrote {args.report}", file=sys.stderr)
     return 0
 
 
-def _runs(args: argparse.Namespace, cell_type: CellType) -> list[Run]:
+class Logs(NamedTuple):
+    """What was found in the folder."""
+
+    runs: list[Run]
+    parts: dict[str, str]  # run -> its part of the cell type's split
+    refused: dict[str, str]  # file -> why it cannot be scored
+
+
+def _logs(args: argparse.Namespace, cell_type: CellType) -> Logs:
     """Read every log that can be scored; say of the others why not."""
     import yaml
 
     from daemon.errors import LogError, UsageError
+    from daemon.labels import Known
     from daemon.runs import log_paths, read_run, stem
 
     if not args.data.is_dir():
         raise UsageError(f"no folder {args.data}", where="--data", mend="name the folder that holds the logs")
-    paths = log_paths(args.data)
     split = cell_type.folder / "split.yaml"
-    parts = yaml.safe_load(split.read_text(encoding="utf-8")) if split.is_file() else {}
-    if args.split:
-        paths = [p for p in paths if stem(p) in parts.get(args.split, [])]
-    trained = sum(stem(p) in parts.get("train", []) for p in paths)
+    named = yaml.safe_load(split.read_text(encoding="utf-8")) if split.is_file() else {}
+    logs = Logs([], {name: part for part, names in named.items() for name in names}, {})
+    paths = [p for p in log_paths(args.data) if args.split in (None, logs.parts.get(stem(p)))]
+    trained = sum(logs.parts.get(stem(p)) == "train" for p in paths)
     if trained:
         print(
             f"note: {trained} of {len(paths)} files trained this cell type's numbers; --split test leaves them out",
             file=sys.stderr,
         )
-    runs = []
+    known = Known.of(cell_type)
     for path in paths:
         try:
-            runs.append(read_run(path, cell_type.nominal_capacity_ah))
+            logs.runs.append(read_run(path, known))
         except LogError as err:
+            logs.refused[path.name] = err.what
             print(f"not scored: {path.name}: {err.what}", file=sys.stderr)
-    if not runs:
+    if not logs.runs:
         raise UsageError("no log that can be scored", where=str(args.data), mend="see the reasons above")
-    return runs
+    return logs
 
 
-def _usable(cell_type: CellType, name: str) -> bool:
-    from estimators.cell_type import NETWORK_FILE
+def _look_for_matplotlib() -> None:
+    """Raise UsageError before anything is computed where no picture can be drawn."""
+    from importlib.util import find_spec
 
-    return name != "cross_stitch" or (cell_type.folder / NETWORK_FILE).is_file()
+    from daemon.errors import UsageError
 
-
-def _print_json(lines: list[Line]) -> None:
-    for line in lines:
-        for celsius, score in [*line.by_celsius.items(), (None, line.mean)]:
-            known = None if celsius is None or math.isnan(celsius) else celsius
-            row = {"estimator": line.estimator, "case": line.case, "ambient_temperature_celsius": known}
-            figures = {name: round(value, 4) for name, value in score._asdict().items()}
-            print(json.dumps(row | {"mean_over_temperatures": celsius is None} | figures, allow_nan=False))
+    if missing := [name for name in ("matplotlib", "jinja2") if find_spec(name) is None]:
+        raise UsageError(f"pictures need {' and '.join(missing)}", mend="pip install 'bmsd[plots]'")
 
 
-def _print(lines: list[Line], title: str) -> None:
+def _say(findings: Findings, as_json: bool) -> None:
+    from daemon.evaluation_tables import tables
+
+    if as_json:
+        for record in findings.records():
+            print(json.dumps(record, allow_nan=False))
+        return
+    for table in tables(findings):
+        _print(table)
+
+
+def _print(table: Table) -> None:
+    from rich import box
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Table as Printed
 
-    temperatures = list(lines[0].by_celsius)
-    table = Table(title=title)
-    for heading in ("estimator", "case", *(f"{t:g} °C" for t in temperatures), "mean", "in 90 %"):
-        table.add_column(heading, justify="left" if heading in ("estimator", "case") else "right", no_wrap=True)
-    for line in lines:
-        scores = [*(line.by_celsius[t] for t in temperatures), line.mean]
-        figures = [f"{s.mae_point:.2f} / {s.rmse_point:.2f} / {s.max_point:.1f}" for s in scores]
-        table.add_row(line.estimator, line.case, *figures, f"{line.mean.inside_90:.0%}")
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    printed = Printed(title=table.title, caption=table.note, box=box.SIMPLE_HEAD, title_justify="left")
+    for heading in table.words:
+        printed.add_column(heading, no_wrap=True)
+    for heading in table.figures:
+        printed.add_column(heading, justify="right", no_wrap=True)
+    for words, cells in table.rows:
+        printed.add_row(*words, *(" / ".join(filter(None, (c.text, c.small))) for c in cells))
+    Console(width=None if sys.stdout.isatty() else 200).print(printed)
 
 
 def _write(path: Path, traces: list[Trace]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from daemon.fitting import Parts
     from estimators.cell_type import CellType, Tables
 
 EXAMPLE = "bmsd fit drive-*.csv.gz --nominal-capacity-ah 2.9 --chemistry nca --out my-cell/"
@@ -24,9 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--reference-soh", type=float, metavar="SOH", help="SOH of the cell in these logs (default: typical_soh, or 1)"
     )
     parser.add_argument(
-        "--initial-soc", type=float, default=1.0, metavar="SOC", help="in the first row, where a log has no soc (1)"
+        "--initial-soc", type=float, metavar="SOC", help="in the first row of logs without soc (default: they show it)"
     )
-    parser.add_argument("--ambient-temperature-celsius", type=float, default=25.0, metavar="T", help="default 25")
+    parser.add_argument(
+        "--labels", type=Path, metavar="FILE", help="YAML: what no log says, by file name; kept in --out"
+    )
+    parser.add_argument(
+        "--ambient-temperature-celsius", type=float, default=25.0, metavar="T", help="where nothing says it (25)"
+    )
     parser.add_argument(
         "--supporting",
         nargs="+",
@@ -43,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     from daemon.card import table_of, tables_section, write_section
     from daemon.errors import UsageError
     from daemon.fitting import fit, part
-    from daemon.labels import Known
+    from daemon.labels import LABELS_FILE, Known, read_rules
     from estimators.cell_type import TABLES_FILE, save_tables
 
     paths = _paths(args.logs)
@@ -51,10 +57,14 @@ def run(args: argparse.Namespace) -> int:
     known = Known(
         facts["nominal_capacity_ah"],
         args.reference_soh or facts.get("typical_soh", 1.0),
+        facts["chemistry"],
+        facts["voltage_min_volt"],
+        facts["voltage_max_volt"],
+        read_rules(args.labels or args.out / LABELS_FILE),
         args.initial_soc,
         args.ambient_temperature_celsius,
     )
-    parts = part(paths, _split(args.split), args.supporting, known)
+    parts = part(paths, _split(args.split), args.supporting, known, _say)
     if not parts.train:
         raise UsageError("no log to fit", where=str(args.split or args.logs[0]), mend="name at least one log")
     cell_type = _cell_type(args.out, facts | {"typical_soh": known.reference_soh}, parts.train)
@@ -66,10 +76,29 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(str(err), mend="give logs with some minutes of current") from err
     path = args.out / TABLES_FILE
     save_tables(fitted.tables, path)
+    _record(args, parts)
     write_section(args.out / "CARD.md", cell_type.name, tables_section(sys.argv, parts, fitted))
     _say(f"wrote {path}")
     print(table_of(fitted))
     return 0
+
+
+def _record(args: argparse.Namespace, parts: Parts) -> None:
+    """Put into the folder what its numbers rest on: the split by file, and what was said of the logs."""
+    import shutil
+
+    import yaml
+
+    from daemon.labels import LABELS_FILE
+
+    split, labels = args.out / "split.yaml", args.out / LABELS_FILE
+    if args.labels and args.labels.resolve() != labels.resolve():
+        shutil.copyfile(args.labels, labels)
+    if not (args.split and args.split.resolve() == split.resolve()):
+        trained = [run.name for run in parts.train]
+        held_out = [[run.name for run in part if run.name not in trained] for part in parts[1:]]
+        names = {"test": held_out[1], "validation": held_out[0], "train": trained}
+        split.write_text(yaml.safe_dump({k: v for k, v in names.items() if v}, sort_keys=False), encoding="utf-8")
 
 
 def _paths(logs: list[Path]) -> list[Path]:

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     cell = parser.add_argument_group("the cell").add_argument
     cell("--cell-type", required=True, metavar="T", help="name of a cell type, or a folder made by bmsd fit")
-    cell("--estimator", choices=("cross_stitch", "ekf", "coulomb"), help="default: the cell type's")
+    cell("--estimator", choices=("fused", "cross_stitch", "ekf", "coulomb"), help="default: the cell type's")
     cell("--soc-reference", choices=("present", "nominal"), help="of SOC, in and out (default: the cell type's)")
     cell("--initial-soc", type=_share, metavar="SOC", help="default: found from the first samples")
     cell("--initial-soh", type=float, metavar="SOH", help="default: typical of the cell type")

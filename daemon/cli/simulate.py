@@ -27,6 +27,7 @@ EXAMPLE = "bmsd simulate --cells 16 --packs 4 --speed 60 --voltage-noise-volt 0.
 PASSWORD_VARIABLE = "BMSD_MQTT__PASSWORD"  # noqa: S105 - the name, not the password
 LOG_SECONDS = 86_400  # of a log where no length is asked for
 PROGRESS_SECOND = 10.0
+PHYSICS = ("circuit", "spme")  # simulators.physics.PHYSICS, without numpy
 FAULTS = ("stuck", "nan", "absurd", "clock", "duplicate", "disorder")  # simulators.sensor.Fault, without numpy
 
 
@@ -59,6 +60,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     cells.add_argument("--initial-soh", type=_share, nargs="+", default=[1.0], metavar="SOH", help="same (default 1)")
     cells.add_argument("--depth-of-discharge", type=_share, nargs="+", metavar="D", help="depths that are drawn from")
     cells.add_argument("--ageing-speed", type=_positive, default=1.0, metavar="X", help="times real life (default 1)")
+    cells.add_argument(
+        "--physics",
+        choices=PHYSICS,
+        default="circuit",
+        help="our own, or PyBaMM's (needs the extra `train`)",
+    )
     cells.add_argument("--seed", type=int, default=0, help="the same seed gives the same fleet (default 0)")
 
     pace = parser.add_argument_group("time")
@@ -93,6 +100,8 @@ def run(args: argparse.Namespace) -> int:
         summary = _write(args, fleet) if args.log else _publish(args, fleet)
     except ValueError as err:
         raise UsageError(str(err), mend="bmsd simulate --help") from err
+    except ModuleNotFoundError as err:
+        raise UsageError(f"physics `{args.physics}` needs {err.name}", mend="pip install 'bmsd[train]'") from err
     print(json.dumps(summary) if args.json else "  ".join(f"{name}={value}" for name, value in summary.items()))
     return 0
 
@@ -113,6 +122,7 @@ def _fleet(args: argparse.Namespace) -> Fleet:
         ageing_speed=args.ageing_speed,
         profile=Profile(depth_of_discharge=tuple(args.depth_of_discharge)) if args.depth_of_discharge else None,
         sensing=_sensing(args),
+        physics=args.physics,
         start_unix_second=args.start_unix_second or float(int(time.time())),
     )
 

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from daemon.config.section import Section
 
-EstimatorName = Literal["cross_stitch", "ekf", "coulomb"]
+EstimatorName = Literal["fused", "cross_stitch", "ekf", "coulomb"]
 
 
 class PackRule(Section):

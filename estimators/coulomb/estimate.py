@@ -73,12 +73,15 @@ class Coulomb:
     def _estimate(self, state: State, second: Second) -> Estimate:
         soh, seen = state["soh"], np.isfinite(state["soc_nominal"])
         drift = SENSOR_OFFSET_C_RATE * state["seconds"] / 3600.0
-        soc_std = np.where(seen, np.sqrt(state["start_std"] ** 2 + drift**2) / soh, NO_TABLES_STD)
+        soh_std = np.sqrt(SOH_STD**2 + SOH_WALK**2 * state["seconds"])
+        nominal_std = np.where(seen, np.minimum(np.hypot(state["start_std"], drift), NO_TABLES_STD), NO_TABLES_STD)
+        soc_std = np.hypot(nominal_std, (1.0 - state["soc_nominal"]) / soh * soh_std) / soh
         return Estimate(
             soc=np.where(seen, to_present(state["soc_nominal"], soh), NO_TABLES_SOC),
-            soc_std=soc_std,
+            soc_std=np.where(seen, soc_std, NO_TABLES_STD),
+            soc_nominal_std=nominal_std,
             soh=soh.copy(),
-            soh_std=np.sqrt(SOH_STD**2 + SOH_WALK**2 * state["seconds"]),
+            soh_std=soh_std,
             out_of_domain=outside(self.cell_type, second),
-            warming_up=soc_std > WARMING_UP_STD,
+            warming_up=nominal_std > WARMING_UP_STD,
         )

@@ -1,4 +1,8 @@
-"""The network as an estimator: one causal step for a batch of cells, the SOH tower once in 3600 steps."""
+"""The network as an estimator: one causal step for a batch of cells, the SOH tower once in 3600 steps.
+
+What the tower says stays in the state as `soh`; what is published is the filter's (`estimators.soh`), and from that
+the tower starts anew each day, for it was trained no further.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +12,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from estimators.cell_type import NETWORK_FILE, CellType, weights_id
-from estimators.contract import Bool, Estimate, Float, Second, Start, State, to_present
+from estimators.contract import Bool, Estimate, Float, Second, Start, State, to_nominal, to_present
+from estimators.cross_stitch import domain
 from estimators.cross_stitch import weights as weights_file
 from estimators.cross_stitch.network import FEATURES, SOH_PERIOD_SECOND, UNITS, Hidden
 from estimators.cross_stitch.sequence import PRIMING_SECOND
 from estimators.domain import outside
+from estimators.soh import health
 
-START_STD, START_MEMORY_SECOND = 0.15, 30.0  # SOC error of an unknown start beside the calibrated one, decaying
 WARM_UP_SECOND = 120
-NO_SAMPLE_SOC = 0.5
+RESTART_SECOND = 86_400  # of the SOH tower: as far as it was trained
+CALIBRATED_HOUR = 6.0  # `soh_std` is the mean over half a day; the tower's error grows with the root of time
+NO_SAMPLE_SOC, NO_SAMPLE_STD = 0.5, 0.29  # nothing seen yet: anything from empty to full; nothing is less sure
 DOMAIN_MARGIN = 0.05  # of the training range; an input beyond it is outside
-DOMAIN_MEMORY_SECOND, DOMAIN_SHARE = 60.0, 0.25  # out of domain: a quarter of the last minute was outside
+DOMAIN_SHARE = 0.25  # out of domain: for more than so much of
+RANGE_SECOND = 60.0  # the last minute an input was beyond the training range, or of
+STRANGE_SECOND = 300.0  # the last five minutes the cell was far from all training;
+TRUST_SECOND = 7200.0  # then it is believed again only after hours near to it
+LOOK_SECOND = 10  # between two looks at how far it is
 SMALLEST_BATCH = 16  # a product of fewer rows has other bits: fewer rows are padded
 
 _HIDDEN = ("shared_h", "shared_c", "soc_h", "soc_c", "soh_h", "soh_c")
@@ -45,10 +56,13 @@ class CrossStitch:
         state |= {name: start.soh.astype(np.float64) for name in ("soh", "start_soh")}
         state |= {
             "soc": np.full(cells, NO_SAMPLE_SOC),
+            "soc_std": np.full(cells, NO_SAMPLE_STD),
             "seconds": np.zeros(cells, np.int64),
             "outside": np.zeros(cells),
+            "strange": np.zeros(cells),
+            "seen": np.zeros((cells, domain.MEMORIES), np.float32),
         }
-        return state
+        return state | health.init(start.soh)
 
     @torch.no_grad()
     def step(self, state: State, second: Second) -> tuple[State, Estimate]:
@@ -74,13 +88,15 @@ class CrossStitch:
         for rows, steps_tower in ((fresh, False), (hour, True)):
             if rows.any():
                 self._soh_tower(new, shared_out, tower_out, rows, steps_tower=steps_tower)
-        soc = (
-            self._network.soc(tower_out, tuple(torch.from_numpy(new[name]) for name in _HELD))
-            .numpy()
-            .astype(np.float64)
-        )
-        new["outside"] += (self._outside(raw) - new["outside"]) / DOMAIN_MEMORY_SECOND
-        new["soc"] = self._present(soc, new)
+        features = self._network.soc_features(tower_out, tuple(torch.from_numpy(new[name]) for name in _HELD))
+        said = self._network.soc_of(features).numpy().astype(np.float64)
+        self._watch_health(new, raw, said, good)
+        new["soc"] = self._present(said, new)
+        new["soc_std"] = self._std(features, x, raw, new)
+        self._look_around(new, raw, fresh)
+        day = new["seconds"] % RESTART_SECOND == 0
+        if day.any():
+            self._restart(new, shared_out, tower_out, day)
         if not good.all():
             for name, array in state.items():
                 new[name][~good] = array[~good]
@@ -110,11 +126,58 @@ class CrossStitch:
         if steps_tower:
             state["soh"][rows] = joint.soh.numpy()
 
-    def _outside(self, raw: NDArray[np.float32]) -> Bool:
+    def _watch_health(self, state: State, raw: NDArray[np.float32], said: Float, good: Bool) -> None:
+        """Count this second for the SOH; once an hour, take what the tower says of it."""
+        reference = self._weights.reference_soh
+        soc = said if np.isnan(reference) else to_present(said, np.full_like(said, reference))
+        counted = good & (state["seconds"] > WARM_UP_SECOND)
+        state |= health.second(state, raw[:, 1].astype(np.float64), soc, counted)
+        hour = state["seconds"] % SOH_PERIOD_SECOND == 0
+        if hour.any():
+            hours = ((state["seconds"] - 1) % RESTART_SECOND + 1) / SOH_PERIOD_SECOND
+            std = self._weights.soh_std * np.sqrt(hours / CALIBRATED_HOUR)
+            state |= health.hour(state, state["soh"], std, hour)
+
+    def _restart(self, state: State, shared: Tensor, tower: Tensor, which: Bool) -> None:
+        """Start the SOH tower of some rows anew from the accepted SOH."""
+        rows = _padded(which)
+        soh = health.accepted(state)[0][rows].astype(np.float32)
+        hidden = self._network.initial_soh_hidden(torch.from_numpy(soh))
+        for name, values in zip(("soh_h", "soh_c"), hidden, strict=True):
+            state[name][rows] = values.reshape(len(rows), UNITS).numpy()
+        self._soh_tower(state, shared, tower, which, steps_tower=False)
+
+    def _look_around(self, state: State, raw: NDArray[np.float32], fresh: Bool) -> None:
+        """Follow how much of the last while each cell was where the network has not been."""
         low, high = self._network.low.numpy(), self._network.high.numpy()
         margin = DOMAIN_MARGIN * (high - low)
         inside: Bool = ((raw >= low - margin) & (raw <= high + margin)).all(axis=1)
-        return ~inside
+        state["outside"] += (~inside - state["outside"]) / RANGE_SECOND
+        known = self._weights.domain
+        if known is None:
+            return
+        state["seen"][fresh] = domain.begin(raw[fresh])
+        state["seen"], features = domain.step(state["seen"], raw)
+        due = np.flatnonzero(state["seconds"] % LOOK_SECOND == 0)
+        if len(due):
+            far, strange = known.outside(features[due]), state["strange"][due]
+            memory = np.where((strange > DOMAIN_SHARE) & ~far, TRUST_SECOND, STRANGE_SECOND)
+            state["strange"][due] += (far - strange) * (LOOK_SECOND / memory)
+
+    def _std(self, features: Tensor, x: Tensor, raw: NDArray[np.float32], state: State) -> Float:
+        """Say how sure the SOC of present capacity is, the SOH taken as right."""
+        age = torch.from_numpy(state["seconds"]).float()
+        log_std = self._weights.uncertainty(features, age, x[:, 2]).numpy().astype(np.float64)
+        usual = np.interp(raw[:, 2], self._weights.temperature_celsius, self._weights.soc_std)
+        reference = self._weights.reference_soh
+        stretch = 1.0 if np.isnan(reference) else state["start_soh"] / reference / health.accepted(state)[0]
+        return np.asarray(np.minimum(usual * np.exp(log_std) * stretch, NO_SAMPLE_STD))
+
+    def shown_soc(self, state: State) -> Float:
+        """Give the SOC of present capacity that the voltage shows, whatever the SOH is taken for: [cell]."""
+        if np.isnan(self._weights.reference_soh):
+            return np.asarray(state["soc"])
+        return to_present(to_nominal(state["soc"], health.accepted(state)[0]), state["start_soh"])
 
     def _present(self, soc: Float, state: State) -> Float:
         """Turn what the network says into SOC of present capacity.
@@ -125,19 +188,22 @@ class CrossStitch:
         reference = self._weights.reference_soh
         if np.isnan(reference):
             return soc
-        return to_present(1.0 - (1.0 - soc) * (state["start_soh"] / reference), state["soh"])
+        return to_present(1.0 - (1.0 - soc) * (state["start_soh"] / reference), health.accepted(state)[0])
 
     def _estimate(self, state: State, second: Second) -> Estimate:
-        age = state["seconds"].astype(np.float64)
-        celsius = np.nan_to_num(second.temperature_celsius)
-        calibrated = np.interp(celsius, self._weights.temperature_celsius, self._weights.soc_std)
+        soh, soh_std = health.accepted(state)
+        soc, own_std = state["soc"].copy(), state["soc_std"]
+        missing_std = np.abs(1.0 - soc) * soh_std  # what an error of SOH adds where the network does not say that SOC
+        nominal = not np.isnan(self._weights.reference_soh)
         return Estimate(
-            soc=state["soc"].copy(),
-            soc_std=np.hypot(calibrated, START_STD * np.exp(-age / START_MEMORY_SECOND)),
-            soh=state["soh"].copy(),
-            soh_std=np.full(len(age), self._weights.soh_std),
-            out_of_domain=(state["outside"] > DOMAIN_SHARE) | outside(self._cell_type, second),
-            warming_up=age < WARM_UP_SECOND,
+            soc=soc,
+            soc_std=np.hypot(own_std, missing_std / soh) if nominal else own_std.copy(),
+            soc_nominal_std=soh * own_std if nominal else np.hypot(soh * own_std, missing_std),
+            soh=soh,
+            soh_std=soh_std,
+            out_of_domain=(np.maximum(state["outside"], state["strange"]) > DOMAIN_SHARE)
+            | outside(self._cell_type, second),
+            warming_up=state["seconds"] < WARM_UP_SECOND,
         )
 
 

@@ -103,11 +103,20 @@ class Network(nn.Module):
 
     def soc(self, a: Tensor, held: Held) -> Tensor:
         """Run the SOC head on [..., cell, 256] while the SOH tower's features are held."""
+        return self.soc_of(self.soc_features(a, held))
+
+    def soc_features(self, a: Tensor, held: Held) -> Tensor:
+        """Run it up to what its last layer takes: [..., cell, 64]."""
         for level, layer in enumerate(_linears(self.soc_layers)):
-            a = layer(self.stitches[level, 0, 0] * a + self.stitches[level, 0, 1] * held[level])
+            a = self.stitches[level, 0, 0] * a + self.stitches[level, 0, 1] * held[level]
             if level < len(FEATURES) - 1:
-                a = torch.relu(a)
-        return a.squeeze(-1)
+                a = torch.relu(layer(a))
+        return a
+
+    def soc_of(self, features: Tensor) -> Tensor:
+        """Run the last layer of the SOC head."""
+        soc: Tensor = _linears(self.soc_layers)[-1](features)
+        return soc.squeeze(-1)
 
     @torch.no_grad()
     def _spread_initial_weights(self) -> None:

@@ -2,7 +2,8 @@
 
 A row starts at a random place of a random run (`inside` of the rows in the middle, the others at the
 run's first second) and walks on, window by window, with its recurrent state carried; where the run ends,
-the row starts anew elsewhere. Each start draws its own faults of the sensors and its own wrong SOH_0.
+the row starts anew elsewhere. The very first walk of each row is cut within an hour, so that the hours of the
+rows do not all end in one window. Each start draws its own faults of the sensors and its own wrong SOH_0.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
+HOUR_SECOND = 3600
+BRIEF_SECOND = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +73,29 @@ class Window:
 class Stream:
     """Endless windows over runs; the same seed gives the same windows."""
 
-    def __init__(self, runs: list[Run], *, rows: int, seconds: int, seed: int, inside: float, faults: Faults) -> None:
+    def __init__(
+        self,
+        runs: list[Run],
+        *,
+        rows: int,
+        seconds: int,
+        seed: int,
+        inside: float,
+        faults: Faults,
+        brief: float = 0.0,
+    ) -> None:
         self._inputs = [r.inputs() for r in runs]
         self._runs = runs
         self._share = np.array([len(r) * r.weight for r in runs], dtype=np.float64)
         self._share /= self._share.sum()
-        self._rows, self._seconds, self._inside, self._faults = rows, seconds, inside, faults
+        self._rows, self._seconds, self._faults = rows, seconds, faults
+        self._inside, self._brief = inside, brief
         self._random = np.random.default_rng(seed)
         self._run = np.zeros(rows, dtype=np.int64)
         self._at = np.full(rows, np.iinfo(np.int64).max)  # next second of the row's run; past its end: start anew
         self._age = np.zeros(rows, dtype=np.int64)
+        self._left = np.zeros(rows, dtype=np.int64)  # windows until the row starts anew, wherever it is
+        self._first = True
         self._offset = np.zeros((rows, 3), dtype=np.float32)
         self._gain = np.ones(rows, dtype=np.float32)
         self._resistance = np.zeros(rows, dtype=np.float32)
@@ -93,7 +109,7 @@ class Stream:
         mask = np.zeros((n, rows), dtype=np.float32)
         soh = np.empty(rows, dtype=np.float32)
         for row in range(rows):
-            if self._at[row] >= len(self._runs[self._run[row]]):
+            if self._at[row] >= len(self._runs[self._run[row]]) or self._left[row] == 0:
                 self._start(row)
             run, at = self._runs[self._run[row]], self._at[row]
             index = np.minimum(np.arange(at, at + n), len(run) - 1)
@@ -106,6 +122,8 @@ class Stream:
         window = Window(raw, soc, mask, soh, self._initial_soh.copy(), self._age.copy())
         self._at += n
         self._age += n
+        self._left -= 1
+        self._first = False
         return window
 
     def _start(self, row: int) -> None:
@@ -115,6 +133,10 @@ class Stream:
         run = self._runs[number]
         self._run[row], self._age[row] = number, 0
         self._at[row] = draw.integers(0, max(1, len(run) - 2 * self._seconds)) if draw.random() < self._inside else 0
+        brief = not self._first and draw.random() < self._brief
+        self._left[row] = BRIEF_SECOND // self._seconds if brief else len(run)
+        if self._first:  # or all rows would reach their hours together
+            self._left[row] = draw.integers(1, max(2, HOUR_SECOND // self._seconds + 1))
         spread = (faults.voltage_offset_volt, faults.c_rate_offset, faults.temperature_offset_celsius)
         self._offset[row] = draw.normal(0.0, spread)
         self._resistance[row] = draw.normal(0.0, faults.voltage_per_c_rate_volt)

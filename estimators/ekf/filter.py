@@ -84,6 +84,7 @@ class Ekf:
         return {
             "mean": mean,  # [cell, 4] nominal SOC (NaN: not yet known), RC currents, sensor offset in ampere
             "covariance": covariance,  # [cell, 10] as _Covariance
+            "hysteresis": np.zeros(cells),  # between the branches: -1 discharge, 1 charge; nobody knows it at first
             "doubt": np.zeros((cells, 3)),  # [cell, 3] means of slope x innovation and of slope^2, seconds in them
             "soh": start.soh.astype(np.float64),
             "soh_variance": np.full(cells, SOH_STD**2),
@@ -103,11 +104,13 @@ class Ekf:
         s = s + current / self._ampere_second
         x1 = x1 + (1.0 - self._kept[0]) * (current - x1)
         x2 = x2 + (1.0 - self._kept[1]) * (current - x2)
+        kept = np.exp(-self.circuit.hysteresis_per_soc * np.abs(current) / self._ampere_second)
+        hysteresis = kept * state["hysteresis"] + (1.0 - kept) * np.sign(current)
         p = self._predict(_Covariance(*np.ascontiguousarray(state["covariance"].T)))
 
         point = self.circuit.at(1.0 - (1.0 - s) * scale, temperature)
         expected, slope = self._voltage(point, current, x1, x2, scale)
-        innovation = voltage - expected
+        innovation = voltage - expected - point.hysteresis_volt * hysteresis
         residual = np.maximum(self.circuit.residual(temperature), RESIDUAL_FLOOR_VOLT)
         doubt, given_up, p = _doubt(np.ascontiguousarray(state["doubt"].T), slope[0], innovation, residual, p)
         offset = np.where(given_up, 0.0, offset)
@@ -120,6 +123,7 @@ class Ekf:
         after: State = {
             "mean": np.where(good, mean, state["mean"].T).T.copy(),
             "covariance": np.where(good, np.stack(p), state["covariance"].T).T.copy(),
+            "hysteresis": np.where(good, hysteresis, state["hysteresis"]),
             "doubt": np.where(good, doubt, state["doubt"].T).T.copy(),
             "soh": soh.copy(),
             "soh_variance": state["soh_variance"] + SOH_WALK**2,
@@ -129,14 +133,17 @@ class Ekf:
     def _estimate(self, state: State, second: Second) -> Estimate:
         soh, soc_nominal = state["soh"], state["mean"][:, 0]
         seen = np.isfinite(soc_nominal)
-        soc_std = np.where(seen, np.sqrt(state["covariance"][:, 0]) / soh, NO_SAMPLE_STD)
+        soh_std = np.sqrt(state["soh_variance"])
+        nominal_std = np.where(seen, np.sqrt(state["covariance"][:, 0]), NO_SAMPLE_STD)
+        soc_std = np.hypot(nominal_std, (1.0 - soc_nominal) / soh * soh_std) / soh
         return Estimate(
             soc=np.where(seen, to_present(soc_nominal, soh), NO_SAMPLE_SOC),
-            soc_std=soc_std,
+            soc_std=np.where(seen, soc_std, NO_SAMPLE_STD),
+            soc_nominal_std=nominal_std,
             soh=soh.copy(),
-            soh_std=np.sqrt(state["soh_variance"]),
+            soh_std=soh_std,
             out_of_domain=outside(self.cell_type, second),
-            warming_up=soc_std > UNSURE_STD,
+            warming_up=nominal_std > UNSURE_STD,
         )
 
     def _first_look(

@@ -27,7 +27,8 @@ class Counting:
         soc = soc + second.current_ampere / 3600 / (CAPACITY_AH * state["soh"])
         soc = np.where(second.voltage_volt < NOT_A_NUMBER_BELOW, np.inf, soc)
         hot = second.temperature_celsius > HOT
-        estimate = Estimate(soc, np.full_like(soc, 0.01), state["soh"].copy(), np.full_like(soc, 0.02), hot, soc > 2)
+        std = np.full_like(soc, 0.01)
+        estimate = Estimate(soc, std, std, state["soh"].copy(), 2.0 * std, hot, soc > 2)
         return {"soc": soc, "soh": state["soh"].copy()}, estimate
 
 

@@ -37,6 +37,8 @@ def cell_type(tmp_path_factory):
             np.array([10.0, 300.0]),
             np.array([0.95]),
             np.array([0.01, 0.01]),
+            0.01 * flat,
+            np.array([30.0]),
         ),
         folder / "tables.safetensors",
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-from estimators.cell_type import CellType, Tables, save_tables
+from estimators.cell_type import CellType, Tables, save_tables, without_hysteresis
 from estimators.circuit import Circuit
 
 CAPACITY_AH = 2.0
@@ -42,6 +42,7 @@ def make_tables() -> Tables:
         rc_second=np.array([10.0, 150.0]),
         reference_soh=np.array([REFERENCE_SOH]),
         residual_volt=np.full(len(celsius), 0.015),
+        **without_hysteresis(ohm),
     )
 
 

@@ -8,6 +8,8 @@ import polars
 import pytest
 
 from daemon.cli import main
+from daemon.evaluate import usable
+from estimators.cell_type import CellType
 
 DATA = Path(os.environ.get("BMSD_DATA", Path(__file__).parents[4] / "shared" / "data"))
 PANASONIC = DATA / "panasonic-18650pf"
@@ -27,9 +29,14 @@ def evaluated(capsys, *words):
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
+def scores(rows):
+    return [r for r in rows if r["table"] == "score" and r["soc"] == "all"]
+
+
 def test_every_case_is_scored_and_the_baselines_stand_beside(logs, capsys):
-    rows = evaluated(capsys, "ekf", "--data", logs, "--cell-type", "generic-nca")
-    assert {r["estimator"] for r in rows} == {"ekf", "cross_stitch", "coulomb"}
+    rows = scores(evaluated(capsys, "ekf", "--data", logs, "--cell-type", "generic-nca"))
+    assert {r["estimator"] for r in rows} == set(usable(CellType.load("generic-nca")))
+    assert rows[0]["estimator"] == "ekf"
     assert {r["case"] for r in rows} == {"right start", "30 points wrong", "+0.3 A", "-0.3 A"}
     assert {r["ambient_temperature_celsius"] for r in rows} == {25.0, None}
     counted = {r["case"]: r["mae_point"] for r in rows if r["estimator"] == "coulomb"}
@@ -58,6 +65,24 @@ def test_logs_without_a_label_are_predicted_all_the_same(logs, tmp_path, capsys)
     assert frame["truth"].null_count() == len(frame) == 2 * 900
 
 
+def test_starts_inside_a_run_are_timed(tmp_path, capsys):
+    log = tmp_path / "25c_drive.csv"
+    assert main(["simulate", "--log", str(log), "--cells", "1", "--seconds", "1500", "--seed", "3"]) == 0
+    capsys.readouterr()
+    words = ("coulomb", "--alone", "--data", tmp_path, "--cell-type", "generic-nca")
+    assert not [r for r in evaluated(capsys, *words) if r["table"] == "switch_on"]
+    (all_starts, of_25) = (r for r in evaluated(capsys, *words, "--switch-on") if r["table"] == "switch_on")
+    assert (all_starts["starts"], all_starts["ambient_temperature_celsius"]) == (8, None)
+    assert (of_25["starts"], of_25["ambient_temperature_celsius"]) == (8, 25.0)
+    assert (all_starts["never"], all_starts["median_minute"]) == (1.0, None)  # counting keeps what it was told
+
+
+def test_a_type_without_weights_is_scored_by_what_it_has(logs, capsys):
+    rows = evaluated(capsys, "soc", "--data", logs, "--cell-type", "lfp-1200mah")
+    assert {"ekf", "coulomb"} <= {r["estimator"] for r in rows}
+    assert "cross_stitch" not in {r["estimator"] for r in rows}
+
+
 def test_a_folder_without_logs_is_refused(tmp_path, capsys):
     assert main(["evaluate", "ekf", "--data", str(tmp_path), "--cell-type", "generic-nca"]) == 2
     assert "no log that can be scored" in capsys.readouterr().err
@@ -73,7 +98,8 @@ def test_pulse_tests_are_not_scored_and_named(tmp_path, capsys):
 @needs_panasonic
 def test_an_unseen_drive_cycle_is_followed_from_a_right_start_and_from_none(tmp_path, capsys):
     (tmp_path / "10c_us06.csv.gz").symlink_to(PANASONIC / "10c_us06.csv.gz")
-    rows = evaluated(capsys, "cross-stitch", "--data", tmp_path, "--cell-type", "panasonic-18650pf", "--split", "test")
+    words = ("cross-stitch", "--data", tmp_path, "--cell-type", "panasonic-18650pf", "--split", "test")
+    rows = scores(evaluated(capsys, *words))
     mae = {(r["estimator"], r["case"]): r["mae_point"] for r in rows}
     assert mae["ekf", "right start"] < 0.8
     assert mae["ekf", "+0.3 A"] < 1.5

@@ -8,6 +8,7 @@ import pytest
 
 from daemon.cli import simulate
 from daemon.errors import UsageError
+from simulators import physics, spme
 from simulators.sensor import Fault
 
 
@@ -87,3 +88,24 @@ def test_a_fleet_is_published_to_the_broker(mosquitto_broker, capsys):
     assert run(*words, "--json", "--start-unix-second", 1_763_700_000) == 0
     summary = json.loads(capsys.readouterr().out)
     assert (summary["cells"], summary["seconds"], summary["messages"]) == (3, 20, 60)
+
+
+def test_a_log_of_the_second_physics_bears_the_truth(tmp_path):
+    pytest.importorskip("pybamm", reason="PyBaMM is not installed: pip install 'bmsd[train]'")
+    path = tmp_path / "cell.csv"
+    assert run("--physics", "spme", "--log", path, "--cells", 1, "--seconds", 60, "--initial-soh", 0.8) == 0
+    table = pl.read_csv(path)
+    assert table["soh"].to_list() == [0.8] * 60
+    assert table["soc"].is_between(0.0, 1.0).all()
+
+
+def test_a_physics_that_is_not_installed_is_told_with_the_way_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pybamm", None)
+    spme._physics.cache_clear()
+    with pytest.raises(UsageError) as refused:
+        run("--physics", "spme", "--log", tmp_path / "cell.csv", "--cells", 1, "--seconds", 1)
+    assert refused.value.mend == "pip install 'bmsd[train]'"
+
+
+def test_both_physics_can_be_asked_for():
+    assert tuple(physics.PHYSICS) == simulate.PHYSICS

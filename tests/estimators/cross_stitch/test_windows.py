@@ -13,15 +13,31 @@ def a_run(seconds=1_000, name="a"):
     return Run(name, 3.0 + ramp, -0.5 * flat, 25.0 * flat, ramp, 0.9 * flat)
 
 
+def settled(runs, **settings):
+    """A stream whose first walks, which are cut, are over."""
+    stream = Stream(runs, **settings)
+    stream._left[:] = 0
+    stream._first = False
+    return stream
+
+
+def test_the_first_walks_are_cut_so_that_hours_do_not_all_end_at_once():
+    stream = Stream([a_run(40_000)], rows=16, seconds=200, seed=1, inside=0.0, faults=NO_FAULTS)
+    began = np.array([stream.next().fresh for _ in range(19)])
+    assert began[0].all()
+    assert (began[1:].sum(axis=0) == 1).all()
+    assert began[1:].any(axis=1).sum() > 8
+
+
 def test_a_row_walks_on_through_its_run_without_a_hole():
-    stream = Stream([a_run()], rows=2, seconds=100, seed=1, inside=0.0, faults=NO_FAULTS)
+    stream = settled([a_run()], rows=2, seconds=100, seed=1, inside=0.0, faults=NO_FAULTS)
     windows = [stream.next() for _ in range(10)]
     assert np.array_equal(np.concatenate([w.soc[:, 0] for w in windows]), a_run().soc)
     assert [bool(w.fresh[0]) for w in windows] == [True] + [False] * 9
 
 
 def test_seconds_beyond_the_end_of_a_run_are_masked_and_the_row_starts_anew():
-    stream = Stream([a_run(250)], rows=1, seconds=100, seed=1, inside=0.0, faults=NO_FAULTS)
+    stream = settled([a_run(250)], rows=1, seconds=100, seed=1, inside=0.0, faults=NO_FAULTS)
     windows = [stream.next() for _ in range(4)]
     assert [w.mask.sum() for w in windows] == [100, 100, 50, 100]
     assert windows[3].fresh[0]

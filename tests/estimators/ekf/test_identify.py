@@ -64,6 +64,8 @@ def test_a_run_weighs_as_much_as_the_charge_that_it_moved_however_densely_it_was
     names = ("test_time_second", "voltage_volt", "current_ampere", "temperature_celsius", "soc")
     thin = dataclasses.replace(dense, **{n: getattr(dense, n)[::20] for n in names})
     weights = [module._weight(run, CAPACITY_AH).sum() for run in (dense, thin)]
+    slow = dataclasses.replace(dense, current_ampere=dense.current_ampere / 40.0)
+    assert module._weight(slow, CAPACITY_AH).sum() < 0.1 * weights[0] / 40.0
     assert weights[1] == pytest.approx(weights[0], rel=0.05)
     supporting = dataclasses.replace(dense, weight=0.1)
     assert module._weight(supporting, CAPACITY_AH).sum() == pytest.approx(0.1 * weights[0])
@@ -102,3 +104,54 @@ def test_progress_names_the_candidate_that_was_taken(runs):
     tables = identify(runs[:1], CAPACITY_AH, progress=said.append)
     assert said[-1].startswith("taken: ")
     assert f"tau {tables.rc_second[0]:g} s" in said[-1]
+
+
+def test_hysteresis_is_found_where_there_is_some_and_left_out_where_there_is_none(runs, found):
+    assert not found.hysteresis_volt.any()
+    truth = make_tables()
+    flat = dataclasses.replace(
+        truth,
+        ocv_volt=3.2 + 0.1 * np.repeat(truth.soc[:, None], 5, axis=1),
+        hysteresis_volt=np.full_like(truth.ocv_volt, 0.02),
+        hysteresis_per_soc=np.array([20.0]),
+    )
+    there_and_back = [both_ways(run, flat) for run in runs]
+    tables = identify(there_and_back, CAPACITY_AH, REFERENCE_SOH)
+    assert tables.hysteresis_per_soc == 20.0
+    middle = (tables.soc > 0.3) & (tables.soc < 0.8)
+    np.testing.assert_allclose(tables.hysteresis_volt[middle], 0.02, atol=0.015)
+
+
+def test_a_chemistry_known_for_hysteresis_keeps_it(runs):
+    assert module.choose(runs[:1], CAPACITY_AH).hysteresis_per_soc == 0.0
+    assert module.choose(runs[:1], CAPACITY_AH, hysteresis_worth=np.inf).hysteresis_per_soc > 0.0
+
+
+def test_a_resistance_between_two_temperatures_falls_as_arrhenius_says():
+    truth = make_tables()
+    kelvin = 1.0 / (truth.temperature_celsius + 273.15) - 1.0 / 298.15
+    ohm = 0.04 * np.exp(4500.0 * kelvin) * np.ones((len(truth.soc), 1))
+    real = dataclasses.replace(truth, ohmic_ohm=ohm, charge_transfer_volt=0.0 * ohm, rc_ohm=0.0 * truth.rc_ohm)
+    tables = identify([run_of(real, celsius) for celsius in (-10.0, 25.0)], CAPACITY_AH, REFERENCE_SOH)
+    middle = (tables.soc > 0.3) & (tables.soc < 0.9)
+    between = tables.ohmic_ohm[np.ix_(middle, tables.temperature_celsius == 10.0)]
+    np.testing.assert_allclose(between, ohm[0, list(truth.temperature_celsius).index(10.0)], rtol=0.05)
+
+
+def both_ways(run, tables):
+    """Give the run's discharge and then its way back, with the voltage of the tables."""
+    current = np.concatenate([run.current_ampere, -run.current_ampere[::-1]])
+    soc = run.soc[0] + np.cumsum(current) / (3600.0 * run.capacity_ah)
+    columns = {"current_ampere": current, "soc": soc, "test_time_second": np.arange(float(len(soc)))}
+    temperature = np.full(len(soc), run.temperature_celsius[0])
+    turned = dataclasses.replace(run, **columns, temperature_celsius=temperature, hysteresis=1.0)
+    return dataclasses.replace(turned, voltage_volt=explain(tables, turned))
+
+
+def test_the_branch_is_reached_by_charge_and_kept_at_rest():
+    time = np.array([0.0, 1.0, 2.0, 3.0, 3603.0])
+    current = np.array([-7200.0 * 0.05, 0.0, 0.0, 0.0, 7200.0 * 0.05])
+    soc = np.array([0.5, 0.45, 0.45, 0.45, 0.45])
+    run = Run("rest", time, current, current, current, soc, 2.0, hysteresis=1.0)
+    after = 2.0 * np.exp(-1.0) - 1.0
+    np.testing.assert_allclose(module._branch(run, 20.0), [after] * 4 + [1.0 - (1.0 - after) * np.exp(-1.0)])

@@ -1,0 +1,139 @@
+import numpy as np
+import pytest
+
+from estimators.contract import Second, Start
+from estimators.fused import Fused
+from estimators.fused.filter import (
+    OFFSET,
+    REBORN,
+    SOC,
+    SOH,
+    STATES,
+    STORIES,
+    Belief,
+    Filter,
+    correct,
+    revive,
+    soc_look,
+    take_soh,
+)
+from tests.estimators.conftest import CAPACITY_AH, make_drive, show
+from tests.estimators.contract_suite import EstimatorContract
+
+HOUR = 3600
+
+
+class TestContract(EstimatorContract):
+    @pytest.fixture
+    def estimator(self, cell_type):
+        return Fused(cell_type)
+
+
+class TestContractWithANetwork(EstimatorContract):
+    @pytest.fixture
+    def estimator(self):
+        from estimators.cell_type import CellType
+
+        return Fused(CellType.load("generic-nca"))
+
+
+@pytest.fixture
+def fused(cell_type):
+    return Fused(cell_type)
+
+
+@pytest.fixture(scope="module")
+def current():
+    return make_drive(HOUR, seed=3)
+
+
+def follow(fused, shown, soc, soh=0.9, offset_ampere=0.0):
+    """Error, deviation in points, and the mean sensor offset that is believed, [second] each."""
+    state = fused.init(Start(np.array([soc]), np.array([soh])))
+    said = []
+    for row in zip(shown.voltage_volt, shown.current_ampere + offset_ampere, shown.temperature_celsius, strict=True):
+        state, estimate = fused.step(state, Second(*(np.array([x]) for x in row)))
+        share = np.exp(state["log_weight"][0])
+        offset = (share * state["mean"][0, :, OFFSET]).sum() / share.sum()
+        said.append((estimate.soc[0], estimate.soc_std[0], offset))
+    soc, std, offset = np.array(said).T
+    return 100 * (soc - shown.soc), 100 * std, offset
+
+
+def test_a_right_start_and_a_good_sensor_are_as_good_as_counting(fused, tables, current):
+    shown = show(tables, current, 0.95, 0.9)
+    error, _, offset = follow(fused, shown, 0.95)
+    assert np.abs(error).mean() < 0.1
+    assert np.abs(offset).max() < 0.02 * CAPACITY_AH
+
+
+def test_a_sensor_that_is_off_is_found_and_the_error_stays_flat(fused, tables, current):
+    shown = show(tables, current, 0.95, 0.9)
+    error, _, offset = follow(fused, shown, 0.95, offset_ampere=0.2)
+    assert np.abs(error[HOUR // 2 :]).mean() < 1.0
+    assert offset[-1] == pytest.approx(-0.2, abs=0.05)
+
+
+@pytest.mark.parametrize("told", [0.65, np.nan])
+def test_a_start_that_is_wrong_or_not_known_is_found_within_minutes(fused, tables, current, told):
+    shown = show(tables, current, 0.95, 0.9)
+    error, std, _ = follow(fused, shown, told)
+    assert np.abs(error[300:]).max() < 3.0
+    assert (np.abs(error) < 1.645 * std).mean() > 0.8
+
+
+def test_a_counter_that_slips_later_is_found_too(fused, tables, current):
+    """Charge that nobody counted: from one second to the next the cell stands 20 points lower."""
+    shown, lower = (show(tables, current, soc, 0.9) for soc in (0.95, 0.75))
+    slipped = type(shown)(*(np.r_[a[:900], b[900:]] for a, b in zip(shown, lower, strict=True)))
+    error, _, _ = follow(fused, slipped, 0.95)
+    assert np.abs(error[:900]).max() < 1.0
+    assert np.abs(error[2700:]).max() < 3.0
+
+
+@pytest.fixture
+def begun(cell_type):
+    from estimators.circuit import Circuit
+
+    kalman = Filter(cell_type, Circuit(cell_type.tables()))
+    return kalman, kalman.begin(np.array([0.6, 0.8]), np.array([0.9, 1.0]))
+
+
+def test_the_covariance_stays_symmetric_and_positive(begun):
+    kalman, belief = begun
+    usable = np.ones(2, bool)
+    for ampere in make_drive(600):
+        current, celsius = np.full(2, ampere), np.full(2, 20.0)
+        belief = kalman.predict(belief, current)
+        look = kalman.voltage_look(belief, np.array([3.4, 3.7]), current, celsius, usable)
+        belief = revive(correct(belief, look, np.zeros(2)), kalman.offset_std)
+    matrices = belief.covariance.transpose(2, 3, 0, 1).reshape(-1, STATES, STATES)
+    assert np.array_equal(matrices, matrices.swapaxes(1, 2))
+    assert np.linalg.eigvalsh(matrices).min() > -1e-12
+
+
+def test_a_look_that_is_not_usable_changes_nothing(begun):
+    _, belief = begun
+    look = soc_look(belief, np.array([0.1, 0.1]), np.array([0.01, 0.01]), np.zeros(2, bool))
+    after = correct(belief, look, np.zeros(2))
+    assert np.array_equal(after.mean, belief.mean)
+    assert np.array_equal(after.covariance, belief.covariance)
+
+
+def test_a_story_that_died_is_begun_anew_from_the_best(begun):
+    kalman, belief = begun
+    belief.mean[SOC, 2] = 0.3
+    belief.log_weight[:] = np.array([[-20.0], [-1.0], [0.0]])
+    after = revive(Belief(belief.mean, belief.covariance, belief.log_weight), kalman.offset_std)
+    assert (after.mean[SOC, 0] == 0.3).all()
+    assert (after.log_weight[0] == REBORN).all()
+    assert np.allclose(np.sqrt(after.covariance[OFFSET, OFFSET, 0]), STORIES[0].offset_c_rate * CAPACITY_AH)
+
+
+def test_a_soh_from_elsewhere_replaces_that_of_every_story(begun):
+    _, belief = begun
+    soc = belief.mean[SOC].copy()
+    take_soh(belief, np.array([True, False]), np.array([0.7, 0.1]), np.array([0.01, 0.5]))
+    assert (belief.mean[SOH] == [[0.7, 1.0]] * len(STORIES)).all()
+    assert (belief.covariance[SOH, SOH, :, 0] == 0.01**2).all()
+    assert np.array_equal(belief.mean[SOC], soc)
