@@ -37,7 +37,11 @@ def export(folder: Path, choice: Choice, out: Path) -> int:
 
     CSV is written as it is read; Parquet is held in memory first. Raises JournalError where there is no store.
     """
-    frames = _frames(folder / NAME, choice)
+    store = folder / NAME
+    if not store.is_file():  # before the file that may be there already is opened for writing
+        mend = "name another with --state-directory; the service keeps one where sinks.sqlite.enabled is true"
+        raise JournalError("no embedded store", where=str(store), mend=mend)
+    frames = _frames(store, choice)
     if out.suffix == ".parquet":
         table = pl.concat(frames)
         table.write_parquet(out)
@@ -52,9 +56,6 @@ def export(folder: Path, choice: Choice, out: Path) -> int:
 
 def _frames(store: Path, choice: Choice) -> Iterator[pl.DataFrame]:
     """Read the store piece by piece, at least one of them, though it be empty; the service may go on writing."""
-    if not store.is_file():
-        mend = "name another with --state-directory; the service keeps one where sinks.sqlite.enabled is true"
-        raise JournalError("no embedded store", where=str(store), mend=mend)
     names = TABLES[choice.table].split(", ")
     schema = {name: pl.Float64 if name.endswith("_second") or name.startswith("so") else pl.String for name in names}
     wanted = {

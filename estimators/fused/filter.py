@@ -40,7 +40,8 @@ SENSOR_MEMORY_SECOND = 3 * 86400.0  # how long the sensor's offset stays what it
 SOC_WALK, RC_WALK_C_RATE = 1e-5, 4e-4  # per square root of a second
 CIRCUIT_SECOND, NETWORK_SECOND = 200.0, 2000.0  # how long each keeps its error, as a correction;
 FLAT_CIRCUIT_SECOND = 1000.0  # longer where the OCV is flat and the error mostly hysteresis (LFP)
-CIRCUIT_UNSURE, NETWORK_UNSURE = 10.0, 1.0
+CIRCUIT_UNSURE, NETWORK_UNSURE = 10.0, 0.5
+CIRCUIT_HASTE, NETWORK_HASTE = 1.0, 3.0
 EVIDENCE_SECOND = 150.0  # and as evidence
 FIRST_EVIDENCE = 0.5  # of the first look, falling with the seconds
 RESIDUAL_FLOOR_VOLT = 0.012  # no cell is the very one that the tables were made from
@@ -96,6 +97,7 @@ class Look(NamedTuple):
     variance: Float  # [cell] of a single look
     second: float  # how long its error keeps its sign
     unsure: float  # so many looks, spread over the first while, before that counts
+    haste: float  # 1: evenly; more: the first at once
     usable: Bool  # [cell]
 
 
@@ -192,7 +194,7 @@ class Filter:
         empty = np.clip((EMPTY_SOC - present) / EMPTY_SOC, 0.0, 1.0)
         residual = np.maximum(circuit.residual(temperature), RESIDUAL_FLOOR_VOLT) * (1.0 + EMPTY_ERROR * empty)
         variance = (share * (residual**2 + (RESISTIVE_ERROR * resistive) ** 2)).sum(axis=0)
-        return Look(voltage - expected, slope, variance, self._circuit_second, CIRCUIT_UNSURE, usable)
+        return Look(voltage - expected, slope, variance, self._circuit_second, CIRCUIT_UNSURE, CIRCUIT_HASTE, usable)
 
 
 def soc_look(belief: Belief, present_soc: Float, std: Float, usable: Bool) -> Look:
@@ -201,7 +203,7 @@ def soc_look(belief: Belief, present_soc: Float, std: Float, usable: Bool) -> Lo
     slope = np.zeros_like(belief.mean)
     slope[SOC] = 1.0 / soh
     slope[SOH] = (1.0 - soc) / soh**2
-    return Look(present_soc - (1.0 - (1.0 - soc) / soh), slope, std**2, NETWORK_SECOND, NETWORK_UNSURE, usable)
+    return Look(present_soc - (1.0 - (1.0 - soc) / soh), slope, std**2, NETWORK_SECOND, NETWORK_UNSURE, NETWORK_HASTE, usable)
 
 
 def correct(belief: Belief, look: Look, age_second: Float) -> Belief:
@@ -210,7 +212,7 @@ def correct(belief: Belief, look: Look, age_second: Float) -> Belief:
     ph = (p * look.slope).sum(axis=1)
     known = (look.slope * ph).sum(axis=0)
     unsure = look.slope[SOC] ** 2 * p[SOC, SOC]
-    worth = np.clip(look.unsure * look.second * look.variance / unsure, 1.0, look.second)
+    worth = np.clip(look.second * (look.unsure * look.variance / unsure) ** look.haste, 1.0, look.second)
     total = known + look.variance * worth
     usable = look.usable * 1.0
     moved = ph * (usable * look.innovation / total)

@@ -28,7 +28,7 @@ class Counting:
         soc = np.where(second.voltage_volt < NOT_A_NUMBER_BELOW, np.inf, soc)
         hot = second.temperature_celsius > HOT
         std = np.full_like(soc, 0.01)
-        estimate = Estimate(soc, std, std, state["soh"].copy(), 2.0 * std, hot, soc > 2)
+        estimate = Estimate(soc, std, 3.0 * std, state["soh"].copy(), 2.0 * std, hot, soc > 2)
         return {"soc": soc, "soh": state["soh"].copy()}, estimate
 
 

@@ -66,6 +66,8 @@ def test_the_summary_is_for_people_or_machines(store, capsys):
         (["--out", "x.csv", "--state-directory", "/nonexistent"], 1, "no embedded store"),
     ],
 )
-def test_what_cannot_be_is_said(words, status, says, capsys):
+def test_what_cannot_be_is_said_and_leaves_no_file_behind(words, status, says, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     assert main(["export", *words]) == status
     assert says in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -103,7 +103,7 @@ def test_uncertainty_falls_from_the_unknown_start(untrained):
     stds = []
     for _ in range(180):
         state, estimate = estimator.step(state, second)
-        stds.append(estimate.soc_std[0])
+        stds.append(state["soc_std"][0])
     assert stds[0] > 0.1 > stds[-1]
     assert not estimate.warming_up.any()
 
@@ -130,7 +130,7 @@ def test_the_deviation_of_the_step_is_that_of_the_sequence(calibrated, drive):
     state, stds, soh = estimator.init(Start(np.full(16, np.nan), np.full(16, 0.95))), [], []
     for second in data[:, np.zeros(16, int)]:
         state, estimate = estimator.step(state, Second(*second.T))
-        stds.append(estimate.soc_std[0])
+        stds.append(state["soc_std"][0])
         soh.append(estimate.soh[0])
     expected = np.interp(raw[:, 2], [0.0, 25.0], [0.02, 0.01]) * np.exp(found.log_std) / np.array(soh)
     assert np.ptp(np.log(stds)) > 1.0
