@@ -13,6 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from daemon.fine_tuning import Tuned
     from daemon.fitting import Fitted, Parts, Score
     from daemon.training_runs import Split
     from estimators.cell_type import Tables
@@ -93,6 +94,37 @@ def network_section(argv: Sequence[str], split: Split, recipe: Recipe, validated
         "(measured cells) or simulated: take it as a trend.",
     ]
     return "\n".join(lines)
+
+
+def tuned_section(argv: Sequence[str], tuned: Tuned, like: str, train: Sequence[Run], held_out: Sequence[str]) -> str:
+    """Write how a similar type's network was tuned, or why it stays as it was."""
+    before, after = tuned.before, tuned.after
+    lines = [
+        "## Network",
+        "",
+        "Made by",
+        "",
+        f"    {_command(argv)}",
+        "",
+        f"The weights of {like}, trained further: {tuned.steps} steps on {_names(train)} and on simulated cells that",
+        "speak with these tables. Held out, they set how sure it is: " + ", ".join(held_out) + ".",
+        "SOC there from no known start, mean / maximum absolute error in points:",
+        "",
+        f"- before: {before.mean_point:.2f} / {before.max_point:.1f}",
+        f"- after: {after.mean_point:.2f} / {after.max_point:.1f}",
+    ]
+    if not tuned.kept:
+        lines += ["", "The tuned one was not better: the weights are those from before, calibrated anew."]
+    return "\n".join(lines)
+
+
+def estimators_section(held_out: Sequence[str], figures: str, chosen: str) -> str:
+    """Write how every estimator does on the runs held out, before and after, and which one is published."""
+    said = f"Mean absolute error of SOC in points, on {', '.join(held_out)}; before: by the similar or generic type;"
+    after = (
+        "after: by what the training runs made of it (the test runs, if any, else the validation runs are held out)."
+    )
+    return "\n".join(["## Estimators", "", said, after, "", figures, "", f"Smallest mean: `{chosen}`."])
 
 
 def table_of(fitted: Fitted) -> str:

@@ -110,7 +110,7 @@ async def _service(folder: Path, port: int) -> AsyncIterator[asyncio.subprocess.
         "cells": {
             "packs": [  # the first pack by the network, the others by the filter
                 {"pattern": PROBE[0], "cell_type": CELL_TYPE, "estimator": "cross_stitch"},
-                {"pattern": "*", "cell_type": CELL_TYPE, "estimator": "ekf"},
+                {"pattern": "*", "cell_type": CELL_TYPE, "estimator": "fused"},
             ]
         },
         "publish": {"metrics_second": 1.0, "max_age_second": 30.0},

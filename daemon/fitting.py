@@ -54,6 +54,7 @@ class Fitted(NamedTuple):
     validation: list[Score]  # of tables from the training runs alone
     test: list[Score]  # of `tables`
     before: list[Score]  # of the similar cell's tables, on the same runs as `unseen`; empty where there are none
+    blind: Tables  # those that have not seen the runs of `unseen`
 
     @property
     def unseen(self) -> list[Score]:
@@ -133,6 +134,8 @@ def fit(
     `like` guides the fit, `before` is measured beside it. Raises ValueError where there is nothing to fit.
     """
     capacity, soh = cell_type.nominal_capacity_ah, cell_type.typical_soh
+    if not any(run.current_ampere.any() for run in parts.train):
+        raise ValueError("no current flows in any log to fit")
     progress(f"{len(parts.train)} runs to fit, {len(parts.validation)} to validate, {len(parts.test)} to test")
     worth = np.inf if cell_type.chemistry in HYSTERETIC else HYSTERESIS_WORTH
     choice = choose(parts.train, capacity, like, progress, worth)
@@ -141,7 +144,8 @@ def fit(
     seen_before = score(before, cell_type, parts.test or parts.validation) if before is not None else []
     progress("again, on all but the test runs")
     tables = solve([*parts.train, *parts.validation], capacity, choice, soh, like)
-    return Fitted(tables, validation, score(tables, cell_type, parts.test), seen_before)
+    test = score(tables, cell_type, parts.test)
+    return Fitted(tables, validation, test, seen_before, tables if parts.test else trial)
 
 
 def rescaled(tables: Tables, from_ah: float, to_ah: float) -> Tables:

@@ -17,6 +17,7 @@ from daemon.runs import Run as LabelledRun
 from daemon.runs import log_paths, on_grid, read_run, stem
 from estimators.cell_type import CellType
 from estimators.circuit import Circuit
+from estimators.contract import to_present
 from estimators.cross_stitch.recipe import Recipe, Simulated
 from estimators.cross_stitch.windows import Run
 from simulators.recording import Recording, simulate
@@ -39,13 +40,15 @@ def gather(recipe: Recipe, cell_type: CellType, data: Path | None) -> Split:
     if recipe.data is not None and data is not None:
         names = yaml.safe_load((cell_type.folder / recipe.split).read_text(encoding="utf-8"))
         for part, runs in ((names["train"], split.train), (names["validation"], split.validation)):
-            runs += [_measured(run, recipe, cell_type) for run in _labelled(data / recipe.data, part, cell_type)]
+            for run in _labelled(data / recipe.data, part, cell_type):
+                soh = next((s for name, s in recipe.soh.items() if run.name.startswith(name)), cell_type.typical_soh)
+                runs.append(measured(run, cell_type, soh))
     if recipe.simulated is not None:
-        measured = sum(map(len, split.train))
-        simulated = _simulated(recipe.simulated, cell_type, measured)
-        held_out = 0 if measured else HELD_OUT_SIMULATED
-        split.train.extend(simulated[held_out:])
-        split.validation.extend(simulated[:held_out])
+        seconds = sum(map(len, split.train))
+        runs = simulated(recipe.simulated, cell_type, seconds)
+        held_out = 0 if seconds else HELD_OUT_SIMULATED
+        split.train.extend(runs[held_out:])
+        split.validation.extend(runs[:held_out])
     return split
 
 
@@ -61,15 +64,17 @@ def _labelled(folder: Path, names: list[str], cell_type: CellType) -> Iterator[L
                 yield run
 
 
-def _measured(run: LabelledRun, recipe: Recipe, cell_type: CellType) -> Run:
-    soh = next((s for name, s in recipe.soh.items() if run.name.startswith(name)), cell_type.typical_soh)
+def measured(run: LabelledRun, cell_type: CellType, soh: float) -> Run:
+    """Make a labelled run without holes what the network is trained on; `soh` is that of its cell."""
     voltage, current, temperature, soc = on_grid(run)
+    soc = soc if cell_type.soc_reference == "nominal" else to_present(soc, np.full(len(soc), soh))
     c_rate = current / cell_type.nominal_capacity_ah
     single = [x.astype(np.float32) for x in (voltage, c_rate, temperature, soc, np.full(len(soc), soh))]
     return Run(run.name, *single)  # type: ignore[arg-type]
 
 
-def _simulated(what: Simulated, cell_type: CellType, measured_seconds: int) -> list[Run]:
+def simulated(what: Simulated, cell_type: CellType, measured_seconds: int) -> list[Run]:
+    """Simulate what a recipe asks for; beside so many measured seconds its share counts, without any there is none."""
     random = np.random.default_rng(what.seed)
     recording = simulate(
         what.cells,
@@ -83,15 +88,13 @@ def _simulated(what: Simulated, cell_type: CellType, measured_seconds: int) -> l
     nominal = cell_type.soc_reference == "nominal"  # as if every cell had the type's SOH: see CrossStitch
     soc = 1.0 - (1.0 - recording.soc) * np.float32(cell_type.typical_soh) if nominal else recording.soc
     c_rate = recording.current_ampere / np.float32(cell_type.nominal_capacity_ah)
-    voltage = recording.voltage_volt if what.own_voltage else _voiced(recording, soc, cell_type, random)
+    voltage = recording.voltage_volt if what.own_voltage else _voiced(recording, cell_type, random)
     share = what.share / (1.0 - what.share) * measured_seconds / soc.size if measured_seconds else 1.0
     columns = (voltage, c_rate, recording.temperature_celsius, soc, recording.soh)
     return [Run(f"simulated-{i}", *row, share) for i, row in enumerate(zip(*columns, strict=True))]
 
 
-def _voiced(
-    recording: Recording, soc: NDArray[np.float32], cell_type: CellType, random: np.random.Generator
-) -> NDArray[np.float32]:
+def _voiced(recording: Recording, cell_type: CellType, random: np.random.Generator) -> NDArray[np.float32]:
     """Make the voltage that the cell type's own tables give for the simulated current, temperature and SOC.
 
     No two cells are alike: every resistance of a cell is off by some 8 %, and grows as its SOH falls.
@@ -100,7 +103,8 @@ def _voiced(
     voltage = np.empty_like(recording.voltage_volt)
     spread = random.normal(1.0, RESISTANCE_SPREAD, len(voltage))
     for i, current in enumerate(recording.current_ampere.astype(np.float64)):
-        point = circuit.at(soc[i].astype(np.float64), recording.temperature_celsius[i].astype(np.float64))
+        soc = 1.0 - (1.0 - recording.soc[i].astype(np.float64)) * circuit.reference_soh
+        point = circuit.at(soc, recording.temperature_celsius[i].astype(np.float64))
         through = (lfilter([1.0 - kept], [1.0, -kept], current) for kept in np.exp(-1.0 / circuit.rc_second))
         over = circuit.over_volt(point, current, *through)
         aged = 1.0 + RESISTANCE_GROWTH * (cell_type.typical_soh - recording.soh[i])

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from daemon.fitting import Parts
-    from estimators.cell_type import CellType, Tables
+    from daemon.fitting import Fitted, Parts
+    from daemon.similar import Similar
+    from estimators.cell_type import CellType
 
 EXAMPLE = "bmsd fit drive-*.csv.gz --nominal-capacity-ah 2.9 --chemistry nca --out my-cell/"
 VOLT = {"nca": (2.5, 4.2), "nmc": (2.5, 4.2), "lfp": (2.0, 3.65)}  # usual limits by chemistry
+RECIPE_FILE = "training.yaml"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,14 +46,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--split", type=Path, metavar="FILE", help="YAML: train, validation and test, by file name")
     parser.add_argument("--like", metavar="TYPE", help="a similar cell type, for what the logs do not tell")
+    parser.add_argument(
+        "--network-minutes",
+        type=float,
+        default=6.0,
+        metavar="MIN",
+        help="to tune the similar or generic type's network (6); 0: none",
+    )
+    parser.add_argument("--threads", type=int, default=1, help="processor cores (default: 1)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Fit, measure, write."""
+    """Fit, tune, measure, write."""
+    _limit_threads(args.threads)
+
     from daemon.card import table_of, tables_section, write_section
     from daemon.errors import UsageError
     from daemon.fitting import fit, part
     from daemon.labels import LABELS_FILE, Known, read_rules
+    from daemon.similar import find
     from estimators.cell_type import TABLES_FILE, save_tables
 
     paths = _paths(args.logs)
@@ -68,8 +83,9 @@ def run(args: argparse.Namespace) -> int:
     if not parts.train:
         raise UsageError("no log to fit", where=str(args.split or args.logs[0]), mend="name at least one log")
     cell_type = _cell_type(args.out, facts | {"typical_soh": known.reference_soh}, parts.train)
-    like = _similar(args.like, cell_type) if args.like else None
-    before = like if args.like else _generic(cell_type)
+    similar = find(args.like, cell_type)
+    before = similar and similar.tables
+    like = before if args.like else None
     try:
         fitted = fit(parts, cell_type, like, before, _say)
     except ValueError as err:
@@ -80,7 +96,106 @@ def run(args: argparse.Namespace) -> int:
     write_section(args.out / "CARD.md", cell_type.name, tables_section(sys.argv, parts, fitted))
     _say(f"wrote {path}")
     print(table_of(fitted))
+    _estimators(args, cell_type, similar, parts, fitted)
     return 0
+
+
+def _limit_threads(threads: int) -> None:
+    """Keep the linear algebra to some cores; many small systems on a busy machine are slower by more of them.
+
+    The libraries read it when they are first imported.
+    """
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, str(threads))
+
+
+def _estimators(
+    args: argparse.Namespace, cell_type: CellType, similar: Similar | None, parts: Parts, fitted: Fitted
+) -> None:
+    """Tune the network, compare all estimators on what was held out, and publish the best."""
+    from tempfile import TemporaryDirectory
+
+    from daemon.card import estimators_section, write_section
+    from daemon.comparison import best, figures, table
+    from daemon.fine_tuning import to_measure
+    from daemon.similar import write
+
+    held_out = to_measure(parts.test or parts.validation, cell_type)
+    if not held_out:
+        _say("no run held out that is long enough to compare estimators on")
+        return
+    with TemporaryDirectory() as folder:
+        blind = write(Path(folder) / "blind", cell_type, fitted.blind, Path(folder))
+        if similar is not None:
+            _tune(args, blind, similar, parts)
+        now = write(Path(folder) / "now", cell_type, fitted.blind, args.out)
+        before = {}
+        if similar is not None:
+            then = write(Path(folder) / "then", cell_type, similar.tables, similar.cell_type.folder)
+            before = figures(then, held_out, _Share("measuring what was before"))
+        after = figures(now, held_out, _Share("measuring what is now"))
+    chosen = best(after)
+    names = [run.name for run in held_out]
+    write_section(args.out / "CARD.md", cell_type.name, estimators_section(names, table(before, after), chosen))
+    _publish(args.out / "cell.yaml", chosen)
+    print(f"\n{table(before, after)}\n\nSmallest mean on {', '.join(names)}: {chosen}")
+
+
+def _tune(args: argparse.Namespace, blind: CellType, similar: Similar, parts: Parts) -> None:
+    """Tune the similar type's network into --out, where there is one and none is trained there by a recipe."""
+    import torch
+
+    from daemon.card import tuned_section, write_section
+    from daemon.fine_tuning import TooLittleError, fine_tune, to_measure
+    from estimators.cross_stitch import weights
+
+    if args.network_minutes <= 0.0:
+        return
+    if (args.out / RECIPE_FILE).is_file():
+        _say(f"{args.out / RECIPE_FILE} says how its network is made: bmsd train cross-stitch --cell-type {args.out}")
+        return
+    if not similar.has_network:
+        _say(f"{similar.cell_type.name} has no network to tune: the estimators do without")
+        return
+    torch.set_num_threads(args.threads)
+    chosen_on = to_measure(parts.validation or parts.test, blind)
+    begun = weights.load(similar.cell_type.folder).network
+    try:
+        tuned = fine_tune(blind, begun, parts.train, chosen_on, args.network_minutes, _say)
+    except TooLittleError as err:
+        _say(f"network not tuned: {err}")
+        return
+    weights.save(tuned.weights, args.out)
+    names = [run.name for run in chosen_on]
+    section = tuned_section(sys.argv, tuned, similar.cell_type.name, parts.train, names)
+    write_section(args.out / "CARD.md", blind.name, section)
+    _say(f"wrote the network to {args.out}")
+
+
+def _publish(path: Path, chosen: str) -> None:
+    """Name the estimator in a cell.yaml that names none."""
+    import yaml
+
+    text = path.read_text(encoding="utf-8")
+    told = yaml.safe_load(text).get("estimator")
+    if told is None:
+        path.write_text(f"{text.rstrip()}\nestimator: {chosen}\n", encoding="utf-8")
+    elif told != chosen:
+        _say(f"{path} names {told}, and is kept")
+
+
+class _Share:
+    """Say at each quarter how much is done, and how long the rest takes."""
+
+    def __init__(self, what: str) -> None:
+        self._what, self._began, self._next = what, time.monotonic(), 0.25
+
+    def __call__(self, done: float) -> None:
+        if done < self._next:
+            return
+        self._next = done + 0.25
+        left = (time.monotonic() - self._began) * (1.0 - done) / done
+        _say(f"{self._what}: {done:.0%}, {left / 60:.1f} min left")
 
 
 def _record(args: argparse.Namespace, parts: Parts) -> None:
@@ -158,31 +273,6 @@ def _cell_type(folder: Path, facts: dict[str, Any], runs: list[Any]) -> CellType
     if not (folder / "cell.yaml").is_file():
         (folder / "cell.yaml").write_text(yaml.safe_dump(facts, sort_keys=False), encoding="utf-8")
     return CellType(**facts, folder=folder)
-
-
-def _similar(name: str, cell_type: CellType) -> Tables:
-    from daemon.errors import UsageError
-    from daemon.fitting import rescaled
-    from estimators.cell_type import CellType
-
-    try:
-        similar = CellType.load(name)
-        return rescaled(similar.tables(), similar.nominal_capacity_ah, cell_type.nominal_capacity_ah)
-    except (FileNotFoundError, ValueError) as err:
-        raise UsageError(str(err), where="--like", mend="`bmsd models` lists the cell types") from err
-
-
-def _generic(cell_type: CellType) -> Tables | None:
-    """Tables of the chemistry's generic type, where they are shipped and not the very ones to be made."""
-    from daemon.errors import UsageError
-
-    name = f"generic-{cell_type.chemistry}"
-    if cell_type.name == name:
-        return None
-    try:
-        return _similar(name, cell_type)
-    except UsageError:
-        return None
 
 
 def _say(text: str) -> None:

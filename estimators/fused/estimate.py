@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 UNSURE_STD = 0.05
 SOH_PERIOD_SECOND = 3600
+# of the SOC filter's own deviation: what errs alike for minutes is taken for as wrong as at the worst of times
+STD_SHARE = 0.6
 NO_SAMPLE_SOC, NO_SAMPLE_STD = 0.5, 0.29  # nothing seen yet: anything from empty to full
 NETWORK = "network_"  # how the network's arrays are named in the state
 
@@ -109,11 +111,11 @@ def _estimate(state: State, strange: Bool) -> Estimate:
     soc_nominal, soh = mean[SOC], mean[SOH]
     missing: Float = (1.0 - soc_nominal) / soh
     variance = covariance[0, 0] + 2.0 * missing * covariance[0, 1] + missing**2 * covariance[1, 1]
-    soc_std = np.where(seen, np.sqrt(np.maximum(variance, 0.0)) / soh, NO_SAMPLE_STD)
+    soc_std = np.where(seen, STD_SHARE * np.sqrt(np.maximum(variance, 0.0)) / soh, NO_SAMPLE_STD)
     return Estimate(
         soc=np.where(seen, to_present(soc_nominal, soh), NO_SAMPLE_SOC),
         soc_std=soc_std,
-        soc_nominal_std=np.where(seen, np.sqrt(np.maximum(covariance[0, 0], 0.0)), NO_SAMPLE_STD),
+        soc_nominal_std=np.where(seen, STD_SHARE * np.sqrt(np.maximum(covariance[0, 0], 0.0)), NO_SAMPLE_STD),
         soh=soh,
         soh_std=np.sqrt(np.maximum(covariance[1, 1], 0.0)),
         out_of_domain=strange,

@@ -45,6 +45,7 @@ CIRCUIT_HASTE, NETWORK_HASTE = 1.0, 3.0
 EVIDENCE_SECOND = 150.0  # and as evidence
 FIRST_EVIDENCE = 0.5  # of the first look, falling with the seconds
 RESIDUAL_FLOOR_VOLT = 0.012  # no cell is the very one that the tables were made from
+NETWORK_STD = 0.015  # beside what the network says: no training has met every way of driving
 RESISTIVE_ERROR = 0.1  # of the voltage over all resistances
 EMPTY_SOC, EMPTY_ERROR = 0.3, 3.0  # towards empty the circuit is up to four times as wrong
 SOC_RANGE, SOH_RANGE = (-0.1, 1.05), (0.4, 1.2)
@@ -203,7 +204,9 @@ def soc_look(belief: Belief, present_soc: Float, std: Float, usable: Bool) -> Lo
     slope = np.zeros_like(belief.mean)
     slope[SOC] = 1.0 / soh
     slope[SOH] = (1.0 - soc) / soh**2
-    return Look(present_soc - (1.0 - (1.0 - soc) / soh), slope, std**2, NETWORK_SECOND, NETWORK_UNSURE, NETWORK_HASTE, usable)
+    innovation = present_soc - (1.0 - (1.0 - soc) / soh)
+    variance = std**2 + NETWORK_STD**2
+    return Look(innovation, slope, variance, NETWORK_SECOND, NETWORK_UNSURE, NETWORK_HASTE, usable)
 
 
 def correct(belief: Belief, look: Look, age_second: Float) -> Belief:

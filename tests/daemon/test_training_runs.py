@@ -1,0 +1,41 @@
+"""What a network is told: the SOC that its cell type publishes, and the voltage of the type's own tables."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from daemon.runs import Run
+from daemon.training_runs import measured, simulated
+from estimators.cell_type import CellType
+from estimators.cross_stitch.recipe import Simulated
+
+
+@pytest.fixture(scope="module")
+def cell_type():
+    return CellType.load("lg-18650hg2")
+
+
+def test_a_measured_run_is_labelled_as_the_type_publishes(cell_type):
+    same = [np.full(3, value) for value in (3.7, -1.5, 25.0)]
+    run = Run("a", np.arange(3.0), *same, 25.0, np.array([1.0, 0.54, 0.08]), 0.92)
+    assert measured(run, cell_type, 0.92).soc == pytest.approx([1.0, 0.5, 0.0])
+    nominal = replace(cell_type, soc_reference="nominal")
+    assert measured(run, nominal, 0.92).soc == pytest.approx([1.0, 0.54, 0.08])
+    assert measured(run, nominal, 0.92).c_rate == pytest.approx([-0.5] * 3)
+
+
+def test_a_simulated_cell_at_rest_shows_the_open_circuit_voltage_of_its_charge(cell_type):
+    what = Simulated("nmc", cells=4, seconds=600, temperature_celsius=(20.0, 30.0), own_voltage=False)
+    tables = cell_type.tables()
+    rested = 0
+    for run in simulated(what, cell_type, 0):
+        moved = np.flatnonzero(run.c_rate)
+        first = int(moved[0]) if len(moved) else len(run)
+        if not first:
+            continue
+        rested += 1
+        at = 1.0 - (1.0 - run.soc[0]) * tables.reference_soh[0]  # the tables' own axis
+        warm = np.abs(tables.temperature_celsius - run.temperature_celsius[0]).argmin()
+        assert run.voltage_volt[0] == pytest.approx(np.interp(at, tables.soc, tables.ocv_volt[:, warm]), abs=0.01)
+    assert rested
