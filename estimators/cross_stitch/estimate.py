@@ -65,13 +65,16 @@ class CrossStitch:
         return state | health.init(start.soh)
 
     @torch.no_grad()
-    def step(self, state: State, second: Second) -> tuple[State, Estimate]:
+    def step(self, state: State, second: Second, shown_ampere: Float | None = None) -> tuple[State, Estimate]:
         """Advance every cell by one second. 16 cells at least give the same bits in any company.
 
-        A second that is not finite leaves its cell as it was.
+        The network may be shown another current than is counted for the SOH: less what a sensor's offset is
+        believed to be, say. A second that is not finite leaves its cell as it was.
         """
-        c_rate = second.current_ampere / self._cell_type.nominal_capacity_ah
-        raw = np.stack([second.voltage_volt, c_rate, second.temperature_celsius], axis=1).astype(np.float32)
+        capacity = self._cell_type.nominal_capacity_ah
+        counted = second.current_ampere / capacity
+        shown = counted if shown_ampere is None else shown_ampere / capacity
+        raw = np.stack([second.voltage_volt, shown, second.temperature_celsius], axis=1).astype(np.float32)
         good: Bool = np.logical_and.reduce(np.isfinite(raw), axis=1)
         raw[~good] = 0.0
         x = self._network.scale(torch.from_numpy(raw))
@@ -90,7 +93,7 @@ class CrossStitch:
                 self._soh_tower(new, shared_out, tower_out, rows, steps_tower=steps_tower)
         features = self._network.soc_features(tower_out, tuple(torch.from_numpy(new[name]) for name in _HELD))
         said = self._network.soc_of(features).numpy().astype(np.float64)
-        self._watch_health(new, raw, said, good)
+        self._watch_health(new, np.where(good, counted, 0.0), said, good)
         new["soc"] = self._present(said, new)
         new["soc_std"] = self._std(features, x, raw, new)
         self._look_around(new, raw, fresh)
@@ -126,12 +129,12 @@ class CrossStitch:
         if steps_tower:
             state["soh"][rows] = joint.soh.numpy()
 
-    def _watch_health(self, state: State, raw: NDArray[np.float32], said: Float, good: Bool) -> None:
+    def _watch_health(self, state: State, c_rate: Float, said: Float, good: Bool) -> None:
         """Count this second for the SOH; once an hour, take what the tower says of it."""
         reference = self._weights.reference_soh
         soc = said if np.isnan(reference) else to_present(said, np.full_like(said, reference))
         counted = good & (state["seconds"] > WARM_UP_SECOND)
-        state |= health.second(state, raw[:, 1].astype(np.float64), soc, counted)
+        state |= health.second(state, c_rate, soc, counted)
         hour = state["seconds"] % SOH_PERIOD_SECOND == 0
         if hour.any():
             hours = ((state["seconds"] - 1) % RESTART_SECOND + 1) / SOH_PERIOD_SECOND

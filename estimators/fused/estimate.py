@@ -61,9 +61,7 @@ class Fused:
         if self._network is not None:
             offset = (before.weight() * before.mean[OFFSET]).sum(axis=0)
             mine = {n.removeprefix(NETWORK): a for n, a in state.items() if n.startswith(NETWORK)}
-            mine, said = self._network.step(
-                mine, Second(second.voltage_volt, second.current_ampere + offset, second.temperature_celsius)
-            )
+            mine, said = self._network.step(mine, second, second.current_ampere + offset)
             strange = strange | said.out_of_domain
             shown = self._network.shown_soc(mine)
             belief = correct(belief, soc_look(belief, shown, mine["soc_std"], good & ~strange), seconds)
