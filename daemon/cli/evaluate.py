@@ -1,4 +1,4 @@
-"""`bmsd evaluate`: one model's errors on a folder of labelled logs, the plain baselines beside it."""
+"""`bmsd evaluate`: one model's errors on a folder of labelled logs or of cycles, the plain baselines beside it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from daemon.models import MODELS
+from daemon.tables.models import TABLE_MODELS
 
 if TYPE_CHECKING:
     from daemon.config import EstimatorName
@@ -25,9 +26,10 @@ PUBLISHED = "soc"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
-    names = [PUBLISHED, *(name.replace("_", "-") for name in reversed(MODELS))]
-    parser.add_argument("model", choices=names, help=f"`{PUBLISHED}` is what the service publishes by default")
-    parser.add_argument("--data", type=Path, required=True, help="folder of logs (CSV, CSV.gz, Parquet)")
+    names = [PUBLISHED, *(name.replace("_", "-") for name in reversed(MODELS)), *TABLE_MODELS]
+    published = [PUBLISHED, *(name for name, row in TABLE_MODELS.items() if row.published)]
+    parser.add_argument("model", choices=names, help=f"{', '.join(published)}: what the service publishes by default")
+    parser.add_argument("--data", type=Path, required=True, help="folder of logs (CSV, CSV.gz, Parquet) or of cycles")
     parser.add_argument(
         "--cell-type", help="name or folder (default: the shipped type that the data folder is named after)"
     )
@@ -57,12 +59,92 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of logs without a label, which are taken to start full; nan: found from the first voltage (default: 1)",
     )
     parser.add_argument("--alone", action="store_true", help="only this model, without the baselines")
+    _add_table_arguments(parser.add_argument_group("models of cycles and tests"))
     parser.add_argument("--threads", type=int, default=1, help="processor cores for the network (default: 1)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
 
 
+def _add_table_arguments(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--folds",
+        type=int,
+        default=0,
+        metavar="N",
+        help="learn anew N times, each time without some of the cells, and score on those (default: shipped weights)",
+    )
+    group.add_argument("--seeds", type=int, default=1, metavar="N", help="repeat --folds with N draws of the cells")
+    group.add_argument("--horizons", metavar="FIRST:LAST:STEP", help="cycles ahead, such as 5:150:5")
+    group.add_argument("--soc", choices=["known", "unknown"], default="unknown", help="of a pulse test")
+    group.add_argument("--known-cycles", type=int, metavar="N", help="how many first cycles of a cell are known")
+    group.add_argument("--sources", metavar="CELSIUS,...", help="temperatures whose cells are known whole")
+
+
 def run(args: argparse.Namespace) -> int:
     """Evaluate and print."""
+    return _run_on_tables(args) if args.model in TABLE_MODELS else _run_on_logs(args)
+
+
+def _run_on_tables(args: argparse.Namespace) -> int:
+    """Score a model of cycles or tests."""
+    from daemon.errors import UsageError
+    from daemon.tables.cases import Options, score, write
+    from daemon.tables.models import home
+    from daemon.tables.printed import show
+
+    if not args.data.is_dir():
+        raise UsageError(f"no folder {args.data}", where="--data", mend="name the folder that holds the tables")
+    options = Options(
+        model=args.model,
+        folds=args.folds,
+        seeds=args.seeds,
+        horizons=_horizons(args.horizons),
+        soc=args.soc,
+        known_cycles=args.known_cycles,
+        sources=_sources(args.sources),
+        alone=args.alone,
+    )
+    found = home(args.model).evaluate(args.data, options)
+    for reason in dict.fromkeys(r for cases in found for r in cases.unscored):
+        print(f"not scored: {reason}", file=sys.stderr)
+    scores = [s for cases in found for s in score(cases)]
+    if args.json:
+        for one in scores:
+            print(json.dumps({k: None if v != v else v for k, v in one._asdict().items()}))  # noqa: PLR0124 (NaN)
+    else:
+        show(scores)
+    if args.predictions:
+        write(args.predictions, found)
+    return 0
+
+
+def _horizons(text: str | None) -> tuple[int, ...] | None:
+    """Read FIRST:LAST:STEP. Raises UsageError."""
+    from daemon.errors import UsageError
+
+    if text is None:
+        return None
+    try:
+        first, last, step = (int(part) for part in text.split(":"))
+        horizons = tuple(range(first, last + 1, step))
+    except ValueError as err:
+        raise UsageError(f"`{text}` is not FIRST:LAST:STEP", where="--horizons", mend="such as 5:150:5") from err
+    if not horizons or first < 0:
+        raise UsageError(f"`{text}` names no cycle ahead", where="--horizons", mend="such as 5:150:5")
+    return horizons
+
+
+def _sources(text: str | None) -> tuple[float, ...] | None:
+    """Read temperatures with commas between. Raises UsageError."""
+    from daemon.errors import UsageError
+
+    try:
+        return None if text is None else tuple(float(part) for part in text.split(","))
+    except ValueError as err:
+        raise UsageError(f"`{text}` is no list of temperatures", where="--sources", mend="such as 25,55") from err
+
+
+def _run_on_logs(args: argparse.Namespace) -> int:
+    """Score an estimator of every second."""
     import torch
 
     from daemon.errors import UsageError

@@ -1,4 +1,4 @@
-"""`bmsd train`: make a cell type's weights again, by its own recipe."""
+"""`bmsd train`: make the weights of a cell type, or of a health check, again."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from daemon.tables.models import TABLE_MODELS
 
 if TYPE_CHECKING:
     from daemon.training_runs import Split
@@ -22,12 +24,13 @@ SEARCH_STEPS = 300  # of the recipe's batch, for each of the settings that --sea
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
-    parser.add_argument("model", choices=["cross-stitch"])
-    parser.add_argument("--cell-type", required=True, help="name or folder of a cell type with a training.yaml")
+    parser.add_argument("model", choices=["cross-stitch", *TABLE_MODELS])
+    parser.add_argument("--cell-type", help="cross-stitch: name or folder of a cell type with a training.yaml")
     parser.add_argument(
         "--data", type=Path, default=os.environ.get("BMSD_DATA"), help="folder of data sets (default: $BMSD_DATA)"
     )
-    parser.add_argument("--out", type=Path, help="where weights go (default: the cell type's folder)")
+    parser.add_argument("--out", type=Path, help="where weights go (default: where the package keeps them)")
+    parser.add_argument("--seed", type=int, default=0, help="of a health check's training (default: 0)")
     parser.add_argument(
         "--work",
         type=Path,
@@ -51,6 +54,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Train, measure, save."""
+    return _train_on_tables(args) if args.model in TABLE_MODELS else _train_network(args)
+
+
+def _train_on_tables(args: argparse.Namespace) -> int:
+    """Train a health check's models."""
+    from importlib.util import find_spec
+
+    from daemon.errors import UsageError
+    from daemon.tables.models import home
+
+    if find_spec("sklearn") is None:
+        raise UsageError("scikit-learn is not installed", where=args.model, mend="pip install 'bmsd[train]'")
+    if not args.data or not Path(args.data).is_dir():
+        raise UsageError(
+            f"no folder {args.data}", where="--data", mend="name the folder of data sets, or set BMSD_DATA"
+        )
+    home(args.model).train(Path(args.data), args.out, args.seed, _say)
+    return 0
+
+
+def _train_network(args: argparse.Namespace) -> int:
     """Train, calibrate on the validation runs, save."""
     import torch
 
@@ -148,6 +173,8 @@ def _recipe(args: argparse.Namespace) -> tuple[CellType, Recipe]:
     from daemon.models import load_cell_type
     from estimators.cross_stitch.recipe import Recipe
 
+    if args.cell_type is None:
+        raise UsageError("whose weights?", where="--cell-type", mend="name a cell type; `bmsd models` lists them")
     cell_type = load_cell_type(args.cell_type, "--cell-type")
     path = cell_type.folder / "training.yaml"
     if not path.is_file():
