@@ -37,12 +37,7 @@ def tables_section(argv: Sequence[str], parts: Parts, fitted: Fitted) -> str:
     residuals = ", ".join(f"{celsius:g}: {1000 * volt:.0f}" for celsius, volt in nodes)
     tau_1, tau_2 = tables.rc_second.tolist()
     lines = [
-        "## Tables",
-        "",
-        "Made by",
-        "",
-        f"    {_command(argv)}",
-        "",
+        *_made("## Tables", argv),
         f"tau {tau_1:g} s, {tau_2:g} s; i0 {tables.charge_transfer_ampere[0]:.3g} A; SOH {tables.reference_soh[0]:g};",
         f"{_hysteresis(tables)}.",
         f"Residual on their own data in mV, by temperature in degC: {residuals}.",
@@ -61,6 +56,11 @@ def tables_section(argv: Sequence[str], parts: Parts, fitted: Fitted) -> str:
     return "\n".join(lines)
 
 
+def _made(heading: str, argv: Sequence[str]) -> list[str]:
+    """Begin a section: what it is about, and the command that makes it again."""
+    return [heading, "", "Made by", "", f"    {_command(argv)}", ""]
+
+
 def _hysteresis(tables: Tables) -> str:
     if not tables.hysteresis_volt.any():
         return "no hysteresis"
@@ -76,12 +76,7 @@ def network_section(argv: Sequence[str], split: Split, recipe: Recipe, validated
     settings = recipe.settings
     begun = f"the weights of {recipe.start_from}" if recipe.start_from else "random weights"
     lines = [
-        "## Network",
-        "",
-        "Made by",
-        "",
-        f"    {_command(argv)}",
-        "",
+        *_made("## Network", argv),
         f"from `training.yaml`: {settings.steps} steps of {settings.rows} rows of {settings.seconds} s,",
         f"seed {settings.seed}, {settings.weighting} weighting, plan {settings.plan}, begun with {begun}.",
         "",
@@ -100,12 +95,7 @@ def tuned_section(argv: Sequence[str], tuned: Tuned, like: str, train: Sequence[
     """Write how a similar type's network was tuned, or why it stays as it was."""
     before, after = tuned.before, tuned.after
     lines = [
-        "## Network",
-        "",
-        "Made by",
-        "",
-        f"    {_command(argv)}",
-        "",
+        *_made("## Network", argv),
         f"The weights of {like}, trained further: {tuned.steps} steps on {_names(train)} and on simulated cells that",
         "speak with these tables. Held out, they set how sure it is: " + ", ".join(held_out) + ".",
         "SOC there from no known start, mean / maximum absolute error in points:",

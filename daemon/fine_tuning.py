@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from daemon.runs import LONGEST_HOLD_SECOND, load_begin
+from daemon.labels import LONGEST_HOLD_SECOND
 from daemon.runs import Run as LabelledRun
+from daemon.runs import load_begin
 from daemon.training_runs import measured, simulated
 from estimators.contract import to_nominal, to_present
 from estimators.cross_stitch.calibrate import calibrate, errors

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from daemon.errors import LogError
-from daemon.labels import Known
-from daemon.runs import LONGEST_HOLD_SECOND, load_begin, read_labelled, stem
+from daemon.labels import LONGEST_HOLD_SECOND, Known
+from daemon.runs import load_begin, read_labelled, stem
 from estimators.contract import Second, Start, to_nominal, to_present
 from estimators.ekf import Ekf
 from estimators.ekf.identify import HYSTERESIS_WORTH, Run, choose, explain, solve

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
 import msgspec
 import numpy as np
@@ -56,6 +56,8 @@ CONTRADICTION = 0.15  # of nominal capacity: a supposed start that misses the ne
 PAST_FULL, CLIMBS_FAR = 0.02, 0.3
 STARTS_EMPTY_VOLT = 0.3  # above the lower limit, at rest
 REST_C_RATE = 0.02
+COUNTER_AGREEMENT = 0.03  # of nominal capacity, between the tester's counter and the integral of its current
+LONGEST_HOLD_SECOND = 30.0
 NEAR_THE_END = 0.02  # a log that begins so near full or empty has come from there
 
 
@@ -125,8 +127,8 @@ def label(log: Log, name: str, known: Known) -> Label:
     Raises LogError where a log without `soc` has holes that no counter tells of, or no point where its SOC is known.
     """
     rule = known.rule(name)
-    if log.soc is not None and np.isfinite(log.soc).any():
-        soh = _median(log.soh) if log.soh is not None else _soh(rule, known)
+    if _told(log.soc):
+        soh = median(log.soh) if log.soh is not None else _soh(rule, known)
         soc = log.soc if log.soh is None else to_nominal(log.soc, log.soh)
         return Label(soc, soh, _before(soc, soh, known))
     charge_ah = counted_ah(log)
@@ -139,9 +141,30 @@ def label(log: Log, name: str, known: Known) -> Label:
     return Label(soc, soh, _before(soc, soh, known))
 
 
+def says_truth(log: Log, name: str, known: Known) -> bool:
+    """Tell whether a log comes with a label, rather than with nothing but its current."""
+    columns = (log.soc, log.net_capacity_ah, log.charging_capacity_ah)
+    return any(_told(column) for column in columns) or bool(known.rule(name).files)
+
+
+def check_counter(log: Log, known: Known) -> None:
+    """Raise LogError where the tester's counter, if there is one, parts from the integral of its current."""
+    if not _told(net := log.net_capacity_ah):
+        return
+    held = np.minimum(np.diff(log.test_time_second, append=log.test_time_second[-1]), LONGEST_HOLD_SECOND)
+    counted = np.cumsum(log.current_ampere * held) / 3600.0
+    apart = np.nanmax(np.abs(net - counted)) / known.nominal_capacity_ah
+    if apart > COUNTER_AGREEMENT:
+        raise LogError(
+            f"net_capacity_ah parts from the integral of the current by {apart:.0%} of the nominal capacity",
+            where=str(log.path),
+            mend="score whole cycles whose counter starts at 0",
+        )
+
+
 def counted_ah(log: Log) -> Float:
     """Count the charge since the first row, positive on charge. Raises LogError where a hole hides some of it."""
-    if log.net_capacity_ah is not None and np.isfinite(log.net_capacity_ah).any():
+    if _told(log.net_capacity_ah):
         first = log.net_capacity_ah[np.isfinite(log.net_capacity_ah)][0]
         return np.asarray(log.net_capacity_ah - first)
     hold = np.diff(log.test_time_second)
@@ -250,5 +273,11 @@ def _before(soc_nominal: Float, soh: float, known: Known) -> float:
     return 1.0 if begin[0] > 1.0 - NEAR_THE_END else -1.0 if begin[0] < empty + NEAR_THE_END else 0.0
 
 
-def _median(values: Float) -> float:
-    return float(np.nanmedian(values)) if np.isfinite(values).any() else np.nan
+def median(column: Float | None) -> float:
+    """Give the median of what a column says; NaN where it says nothing."""
+    return float(np.nanmedian(column)) if _told(column) else np.nan
+
+
+def _told(column: Float | None) -> TypeGuard[Float]:
+    """Tell whether a log has a column, and something in it."""
+    return column is not None and bool(np.isfinite(column).any())

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jinja2
 import numpy as np
+from matplotlib.figure import Figure
 
 from daemon import evaluation_plots as plots
 from daemon.config import EstimatorName
@@ -22,6 +23,7 @@ from daemon.runs import Run
 from daemon.scores import Findings
 from estimators.cell_type import CellType
 
+T = TypeVar("T")
 LEARNING_FILE = "learning.csv"
 RIGHT, WRONG = CASES[0].name, CASES[1].name
 
@@ -55,6 +57,30 @@ class Tile(NamedTuple):
     says: str
 
 
+class Words(NamedTuple):
+    """What a picture shows, for those who do not see it, and what stands below it."""
+
+    says: str
+    caption: str
+
+
+RELIABILITY = Words(
+    says="Share of seconds inside each nominal central interval, one panel a case",
+    caption="On the dashed line an interval keeps what it says; below it the estimator is too sure, above it too "
+    "careful. Mean over the files of each temperature, then over the temperatures.",
+)
+RECOVERY = Words(
+    says="Share of starts whose error is under 3 points for good, over the time since they were switched on",
+    caption="Eight starts inside each file, each told an SOC that is 30 points wrong. A start has arrived when its "
+    "error is under 3 points and stays so for five minutes. Dotted: half, and nine of ten.",
+)
+LEARNING = Words(
+    says="Losses and the sixteen stitch values over the steps of the training",
+    caption="A stitch mixes the features of the two towers. Its four values are named by the tower that takes and the "
+    "tower that gives; where they stay at 1 for its own and 0 for the other's, the towers learn apart.",
+)
+
+
 def write(path: Path, subject: Subject, findings: Findings, traces: list[Trace]) -> None:
     """Write the page. `traces` of any case; those with a right start and with a wrong one are drawn."""
     environment = jinja2.Environment(
@@ -65,10 +91,10 @@ def write(path: Path, subject: Subject, findings: Findings, traces: list[Trace])
         asked=next(iter(subject.estimators)),
         tiles=_tiles(subject, findings),
         tables={t.key: t for t in tables(findings)},
-        reliability=_reliability(findings),
-        recovery=_recovery(findings),
+        reliability=_drawn(plots.reliable, findings.reliability, RELIABILITY),
+        recovery=_drawn(plots.recovered, findings.recovery, RECOVERY),
         files=_files(traces),
-        learning=_learning(subject),
+        learning=_drawn(plots.learnt, _learning(subject), LEARNING),
         runs=[_about(run, subject) for run in subject.runs],
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         machine=_machine(),
@@ -98,26 +124,9 @@ def _tiles(subject: Subject, findings: Findings) -> list[Tile]:
     return tiles
 
 
-def _reliability(findings: Findings) -> Picture | None:
-    if not findings.reliability:
-        return None
-    says = "Share of seconds inside each nominal central interval, one panel a case"
-    return Picture(
-        plots.inline(plots.reliable(findings.reliability), says),
-        "On the dashed line an interval keeps what it says; below it the estimator is too sure, above it too careful. "
-        "Mean over the files of each temperature, then over the temperatures.",
-    )
-
-
-def _recovery(findings: Findings) -> Picture | None:
-    if not findings.recovery:
-        return None
-    says = "Share of starts whose error is under 3 points for good, over the time since they were switched on"
-    return Picture(
-        plots.inline(plots.recovered(findings.recovery), says),
-        "Eight starts inside each file, each told an SOC that is 30 points wrong. A start has arrived when its error "
-        "is under 3 points and stays so for five minutes. Dotted: half, and nine of ten.",
-    )
+def _drawn(draw: Callable[[T], Figure], shown: T | None, words: Words) -> Picture | None:
+    """Draw what there is; None where there is nothing."""
+    return Picture(plots.inline(draw(shown), words.says), words.caption) if shown else None
 
 
 def _files(traces: list[Trace]) -> list[Picture]:
@@ -137,16 +146,9 @@ def _said(right: list[Trace]) -> str:
     return f"Mean absolute error in points from a right start: {worst}."
 
 
-def _learning(subject: Subject) -> Picture | None:
+def _learning(subject: Subject) -> Path | None:
     path = subject.learning or subject.cell_type.folder / LEARNING_FILE
-    if not path.is_file():
-        return None
-    says = "Losses and the sixteen stitch values over the steps of the training"
-    return Picture(
-        plots.inline(plots.learnt(path), says),
-        "A stitch mixes the features of the two towers. Its four values are named by the tower that takes and the "
-        "tower that gives; where they stay at 1 for its own and 0 for the other's, the towers learn apart.",
-    )
+    return path if path.is_file() else None
 
 
 def _about(run: Run, subject: Subject) -> dict[str, str]:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.errors import LogError
-from daemon.labels import LABELS_FILE, REST_C_RATE, Known, label, read_rules
+from daemon.labels import LABELS_FILE, REST_C_RATE, Known, check_counter, label, median, read_rules, says_truth
 from daemon.log import Log, read_log
 
 if TYPE_CHECKING:
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 
 LEADING_REST_SECOND = 60.0  # of a long rest before the load, this much is kept
 CHAMBER = re.compile(r"(?:^|_)(?P<below>neg)?(?P<celsius>\d{1,2})c(?:_|$)")
-COUNTER_AGREEMENT = 0.03  # of nominal capacity, between the tester's counter and the integral of its current
-LONGEST_HOLD_SECOND = 30.0
 COLUMNS = ("test_time_second", "voltage_volt", "current_ampere", "temperature_celsius", "soc_nominal")
 
 
@@ -57,9 +54,9 @@ def read_run(path: Path, known: Known) -> Run:
     """
     log = _in_order(read_log(path))
     known = _with_rules_beside(path, known)
-    run = _run(path, log, known, labelled=_says_truth(log, path, known))
-    if run.labelled and log.net_capacity_ah is not None and np.isfinite(log.net_capacity_ah).any():
-        _check_counter(log, known)
+    run = _run(path, log, known, labelled=says_truth(log, stem(path), known))
+    if run.labelled:
+        check_counter(log, known)
     begin = load_begin(run.test_time_second, run.current_ampere, known.nominal_capacity_ah)
     return run[int(np.searchsorted(run.test_time_second, begin)) :]
 
@@ -124,32 +121,11 @@ def _with_rules_beside(path: Path, known: Known) -> Known:
     return replace(known, rules=(*read_rules(path.parent / LABELS_FILE), *known.rules))
 
 
-def _says_truth(log: Log, path: Path, known: Known) -> bool:
-    """Tell whether a log comes with a label, rather than with nothing but its current."""
-    columns = (log.soc, log.net_capacity_ah, log.charging_capacity_ah)
-    return any(c is not None and np.isfinite(c).any() for c in columns) or bool(known.rule(stem(path)).files)
-
-
-def _check_counter(log: Log, known: Known) -> None:
-    net = log.net_capacity_ah
-    assert net is not None
-    held = np.minimum(np.diff(log.test_time_second, append=log.test_time_second[-1]), LONGEST_HOLD_SECOND)
-    counted = np.cumsum(log.current_ampere * held) / 3600.0
-    apart = np.nanmax(np.abs(net - counted)) / known.nominal_capacity_ah
-    if apart > COUNTER_AGREEMENT:
-        raise LogError(
-            f"net_capacity_ah parts from the integral of the current by {apart:.0%} of the nominal capacity",
-            where=str(log.path),
-            mend="score whole cycles whose counter starts at 0",
-        )
-
-
 def _chamber(log: Log, name: str) -> float:
     """Say the chamber's temperature: by the file's name (`25c_us06`, `neg10c_la92`), else by the column."""
     if named := CHAMBER.search(name):
         return float(named["celsius"]) * (-1.0 if named["below"] else 1.0)
-    ambient = log.ambient_temperature_celsius
-    return float(np.nanmedian(ambient)) if ambient is not None and np.isfinite(ambient).any() else np.nan
+    return median(log.ambient_temperature_celsius)
 
 
 def _temperature(log: Log, chamber: float, name: str, known: Known) -> Float:

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from scipy.signal import lfilter
 
 from daemon.errors import LogError
 from daemon.labels import Known
@@ -20,6 +19,8 @@ from estimators.circuit import Circuit
 from estimators.contract import to_present
 from estimators.cross_stitch.recipe import Recipe, Simulated
 from estimators.cross_stitch.windows import Run
+from estimators.ekf.terms import Choice, inner
+from estimators.ekf.terms import Run as CircuitRun
 from simulators.recording import Recording, simulate
 
 RESISTANCE_SPREAD, RESISTANCE_GROWTH = 0.08, 1.0  # between cells; per unit of SOH lost
@@ -99,14 +100,18 @@ def _voiced(recording: Recording, cell_type: CellType, random: np.random.Generat
 
     No two cells are alike: every resistance of a cell is off by some 8 %, and grows as its SOH falls.
     """
-    circuit = Circuit(cell_type.tables())
+    tables = cell_type.tables()
+    circuit, choice = Circuit(tables), Choice.of(tables)
     voltage = np.empty_like(recording.voltage_volt)
     spread = random.normal(1.0, RESISTANCE_SPREAD, len(voltage))
-    for i, current in enumerate(recording.current_ampere.astype(np.float64)):
-        soc = 1.0 - (1.0 - recording.soc[i].astype(np.float64)) * circuit.reference_soh
-        point = circuit.at(soc, recording.temperature_celsius[i].astype(np.float64))
-        through = (lfilter([1.0 - kept], [1.0, -kept], current) for kept in np.exp(-1.0 / circuit.rc_second))
-        over = circuit.over_volt(point, current, *through)
-        aged = 1.0 + RESISTANCE_GROWTH * (cell_type.typical_soh - recording.soh[i])
-        voltage[i] = point.ocv_volt + over * np.clip(spread[i] * aged, 0.6, 2.5)
+    columns = (recording.current_ampere, recording.temperature_celsius, recording.soc, recording.soh)
+    for i, row in enumerate(zip(*columns, strict=True)):
+        current, celsius, present, soh = (column.astype(np.float64) for column in row)
+        soc = 1.0 - (1.0 - present) * circuit.reference_soh
+        second = np.arange(len(soc), dtype=np.float64)
+        capacity = cell_type.nominal_capacity_ah * soh[0] / circuit.reference_soh
+        run = CircuitRun("", second, np.full_like(soc, np.nan), current, celsius, soc, capacity)
+        shown = circuit.terminal(circuit.at(soc, celsius), current, *inner(run, choice))
+        aged = 1.0 + RESISTANCE_GROWTH * (cell_type.typical_soh - soh)
+        voltage[i] = shown.volt + shown.over_volt * (np.clip(spread[i] * aged, 0.6, 2.5) - 1.0)
     return voltage

@@ -30,6 +30,15 @@ class Point(NamedTuple):
     hysteresis_slope: Float
 
 
+class Terminal(NamedTuple):
+    """What a cell shows at its terminals, and how that changes; every array is [cell]."""
+
+    volt: Float
+    over_volt: Float  # the part of it that falls over the resistances
+    over_soc: Float  # its slope per unit of the tables' SOC
+    over_ampere: Float  # its slope over the current, those through the RC pairs held
+
+
 class Circuit:
     """Tables made ready for lookup. What a row gives does not depend on the other rows."""
 
@@ -47,18 +56,30 @@ class Circuit:
 
     def at(self, soc: Float, temperature_celsius: Float) -> Point:
         """Interpolate all tables bilinearly, clamped to their edges."""
-        i, a = _bracket(soc, self.soc)
-        j, b = _bracket(temperature_celsius, self.temperature_celsius)
+        i, a = bracket(soc, self.soc)
+        j, b = bracket(temperature_celsius, self.temperature_celsius)
         low = i * len(self.temperature_celsius) + j
         high = low + len(self.temperature_celsius)
         below = self._packed.take(low, axis=1) * (1.0 - b) + self._packed.take(low + 1, axis=1) * b
         above = self._packed.take(high, axis=1) * (1.0 - b) + self._packed.take(high + 1, axis=1) * b
         return Point(*(below * (1.0 - a) + above * a))
 
-    def over_volt(self, at: Point, current_ampere: Float, rc_1_ampere: Float, rc_2_ampere: Float) -> Float:
-        """Give what the current, and those through the RC pairs, add to the OCV."""
-        transfer = at.charge_transfer_volt * np.arcsinh(current_ampere / self.charge_transfer_ampere)
-        return at.ohmic_ohm * current_ampere + transfer + at.rc_1_ohm * rc_1_ampere + at.rc_2_ohm * rc_2_ampere
+    def terminal(
+        self, at: Point, current_ampere: Float, rc_1_ampere: Float, rc_2_ampere: Float, hysteresis: Float
+    ) -> Terminal:
+        """Give the voltage under a current, those through the RC pairs, and a place between the branches (-1 to 1)."""
+        i0 = self.charge_transfer_ampere
+        transfer = np.arcsinh(current_ampere / i0)
+        over = at.ohmic_ohm * current_ampere + at.charge_transfer_volt * transfer
+        over = over + at.rc_1_ohm * rc_1_ampere + at.rc_2_ohm * rc_2_ampere
+        over_soc = at.ocv_slope + at.ohmic_slope * current_ampere + at.charge_transfer_slope * transfer
+        over_soc = over_soc + at.rc_1_slope * rc_1_ampere + at.rc_2_slope * rc_2_ampere
+        return Terminal(
+            volt=at.ocv_volt + over + at.hysteresis_volt * hysteresis,
+            over_volt=over,
+            over_soc=over_soc + at.hysteresis_slope * hysteresis,
+            over_ampere=at.ohmic_ohm + at.charge_transfer_volt / np.hypot(i0, current_ampere),
+        )
 
     def residual(self, temperature_celsius: Float) -> Float:
         """Give the RMS of what the tables leave unexplained, in volt."""
@@ -68,9 +89,8 @@ class Circuit:
         """Find the SOC at which a cell that has only now been loaded shows this voltage; the nearest edge beyond."""
         columns = np.repeat(np.arange(len(voltage_volt)), len(self.soc))
         point = self.at(np.tile(self.soc, len(voltage_volt)), temperature_celsius[columns])
-        current = current_ampere[columns]
-        transfer = point.charge_transfer_volt * np.arcsinh(current / self.charge_transfer_ampere)
-        curve = (point.ocv_volt + point.ohmic_ohm * current + transfer).reshape(len(voltage_volt), -1)
+        none = np.zeros(len(columns))
+        curve = self.terminal(point, current_ampere[columns], none, none, none).volt.reshape(len(voltage_volt), -1)
         curve = np.maximum.accumulate(curve, axis=1)  # under load a resistance may fall faster than the OCV rises
         i = np.clip((curve < voltage_volt[:, None]).sum(axis=1) - 1, 0, len(self.soc) - 2)
         rows = np.arange(len(i))
@@ -85,7 +105,7 @@ def stacked(tables: Tables) -> Float:
     return np.stack([tables.ocv_volt, *over_current, tables.hysteresis_volt])
 
 
-def _bracket(value: Float, nodes: Float) -> tuple[NDArray[np.int64], Float]:
+def bracket(value: Float, nodes: Float) -> tuple[NDArray[np.int64], Float]:
     """Find the node below each value, and the value's share of the way to the next, clamped to [0, 1]."""
     low = np.clip(np.searchsorted(nodes, value, side="right") - 1, 0, len(nodes) - 2)
     return low, np.clip((value - nodes[low]) / (nodes[low + 1] - nodes[low]), 0.0, 1.0)

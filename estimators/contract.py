@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 Float = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 State = dict[str, NDArray[Any]]  # every array [cell, ...]
+NO_SAMPLE_SOC, NO_SAMPLE_STD = 0.5, 0.29  # nothing seen yet: anything from empty to full
+UNSURE_STD = 0.05  # of SOC: warming up while it is above
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,24 @@ class Estimate:
     soh_std: Float  # [cell]
     out_of_domain: Bool  # [cell] input outside of what the model was made for
     warming_up: Bool  # [cell] not yet converged from an unknown start
+
+    @classmethod
+    def of_nominal(
+        cls, soc_nominal: Float, nominal_std: Float, soh: Float, soh_std: Float, out_of_domain: Bool
+    ) -> Estimate:
+        """Build it from a nominal SOC (NaN: nothing seen yet) whose error has nothing to do with that of the SOH."""
+        seen = np.isfinite(soc_nominal)
+        nominal_std = np.where(seen, nominal_std, NO_SAMPLE_STD)
+        soc_std = np.hypot(nominal_std, (1.0 - soc_nominal) / soh * soh_std) / soh
+        return cls(
+            soc=np.where(seen, to_present(soc_nominal, soh), NO_SAMPLE_SOC),
+            soc_std=np.where(seen, soc_std, NO_SAMPLE_STD),
+            soc_nominal_std=nominal_std,
+            soh=soh.copy(),
+            soh_std=soh_std,
+            out_of_domain=out_of_domain,
+            warming_up=nominal_std > UNSURE_STD,
+        )
 
 
 class Estimator(Protocol):

@@ -69,6 +69,7 @@ class Parameters:
     cooling: Float  # [cell]
     ageing: Float  # [cell]
     growth: Float  # [cell] of resistance per capacity lost
+    electrode_share: Float  # [cell] `simulators.spme` alone: 0: age took lithium alone; 1: as much of both electrodes
 
     @classmethod
     def draw(
@@ -85,7 +86,9 @@ class Parameters:
         kind = CHEMISTRIES[chemistry]
         rng = np.random.default_rng([seed, 1])
         factors = {name: np.exp(spread * rng.standard_normal(cells)) for name, spread in SPREAD.items()}
-        return cls(kind, nominal_capacity_ah or kind.nominal_capacity_ah, ageing_speed, **factors)
+        share = np.random.default_rng([seed, 5]).random(cells)
+        capacity = nominal_capacity_ah or kind.nominal_capacity_ah
+        return cls(kind, capacity, ageing_speed, **factors, electrode_share=share)
 
 
 @dataclass(frozen=True, slots=True)

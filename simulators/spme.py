@@ -12,21 +12,22 @@ discretises the equations dx/dt = f(x, I); we step them by linearly implicit Eul
 
 Currents are scaled by capacity, so a set serves a cell of any size. Age enters as it is given and stays: lithium
 lost in side reactions, and with it, by a share drawn for each cell, active material of both electrodes, so that
-the slow discharge between the two voltage limits gives SOH times that of a new cell; contacts grow worse.
+the slow discharge between the two voltage limits gives SOH times that of a new cell; contacts grow worse. Of what
+makes one cell differ from the next, hysteresis, fading and growth do nothing here.
 Needs PyBaMM: `pip install 'bmsd[train]'`.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from simulators import cell
-from simulators.cell import HOUR_SECOND, KELVIN, draw_soc
+from simulators.cell import HOUR_SECOND, KELVIN, Parameters, draw_soc
 from simulators.electrodes import Electrodes
 
 if TYPE_CHECKING:
@@ -62,32 +63,6 @@ SHOWN = ("Voltage [V]", "Volume-averaged cell temperature [K]")
 
 
 @dataclass(frozen=True, slots=True)
-class Parameters(cell.Parameters):
-    """As of the other physics; the factors on hysteresis, fading and growth do nothing here."""
-
-    electrode_share: Float  # [cell] 0: age took lithium alone; 1: as much of both electrodes
-
-    @classmethod
-    def draw(
-        cls,
-        cells: int,
-        seed: int,
-        chemistry: str = "nca",
-        nominal_capacity_ah: float | None = None,
-        ageing_speed: float = 1.0,
-    ) -> Parameters:
-        """Draw `cells` cells; a seed gives the same ones again.
-
-        Raises ValueError for an unknown chemistry, and for a speed other than 1: these cells do not age.
-        """
-        if ageing_speed != 1.0:
-            raise ValueError("cells of the physics `spme` keep the SOH that they start with: leave the ageing speed")
-        drawn = cell.Parameters.draw(cells, seed, chemistry, nominal_capacity_ah)
-        share = np.random.default_rng([seed, 5]).random(cells)
-        return cls(**{f.name: getattr(drawn, f.name) for f in fields(drawn)}, electrode_share=share)
-
-
-@dataclass(frozen=True, slots=True)
 class State(cell.State):
     """What the terminals show, and PyBaMM's own state beside it."""
 
@@ -100,8 +75,11 @@ class State(cell.State):
 def initial(parameters: Parameters, soc: ArrayLike, soh: ArrayLike, temperature_celsius: ArrayLike) -> State:
     """Make cells long at rest at the given SOC, SOH and temperature (each a number or [cell]).
 
-    Raises ValueError where a SOH is not above 0.5 or is above 1, ModuleNotFoundError without PyBaMM.
+    Raises ValueError where a SOH is not above 0.5 or is above 1, and for a speed of ageing other than 1: these cells do
+    not age. ModuleNotFoundError without PyBaMM.
     """
+    if parameters.ageing_speed != 1.0:
+        raise ValueError("cells of the physics `spme` keep the SOH that they start with: leave the ageing speed")
     kind, share = parameters.chemistry, parameters.electrode_share
     charge, health, celsius = (
         np.broadcast_to(np.asarray(v, float), share.shape) for v in (soc, soh, temperature_celsius)

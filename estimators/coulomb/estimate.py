@@ -8,7 +8,7 @@ import numpy as np
 
 from estimators.cell_type import TABLES_FILE
 from estimators.circuit import Circuit
-from estimators.contract import Estimate, Second, Start, State, to_nominal, to_present
+from estimators.contract import NO_SAMPLE_SOC, NO_SAMPLE_STD, Estimate, Second, Start, State, to_nominal
 from estimators.domain import outside
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 KNOWN_SOC_STD, UNKNOWN_SOC_STD = 0.01, 0.1
 SENSOR_OFFSET_C_RATE = 0.005  # std of the sensor's offset over the nominal capacity: half a point in an hour
 SOH_STD, SOH_WALK = 0.03, 1.7e-6  # held at its start; half a point in 100 days
-WARMING_UP_STD = 0.05
-NO_TABLES_SOC, NO_TABLES_STD = 0.5, 0.29  # nothing known: anything from empty to full
 
 
 class Coulomb:
@@ -36,7 +34,7 @@ class Coulomb:
 
     def init(self, start: Start) -> State:
         """Make the state of new cells; an unknown SOC waits for the first sample."""
-        unknown_std = UNKNOWN_SOC_STD if self.circuit else NO_TABLES_STD
+        unknown_std = UNKNOWN_SOC_STD if self.circuit else NO_SAMPLE_STD
         return {
             "soc_nominal": to_nominal(start.soc, start.soh),  # NaN: not yet known
             "start_std": np.where(np.isfinite(start.soc), KNOWN_SOC_STD, unknown_std),
@@ -61,7 +59,7 @@ class Coulomb:
         """Put the SOC that the voltage shows, less the ohmic drop, where none is known."""
         unknown = np.isnan(soc)
         if self.circuit is None:
-            return np.where(unknown, to_nominal(np.full_like(soc, NO_TABLES_SOC), soh), soc)
+            return np.where(unknown, to_nominal(np.full_like(soc, NO_SAMPLE_SOC), soh), soc)
         measured = np.stack([second.voltage_volt, second.current_ampere, second.temperature_celsius])
         rows = np.flatnonzero(unknown & np.logical_and.reduce(np.isfinite(measured)))
         if len(rows):
@@ -71,17 +69,8 @@ class Coulomb:
         return soc
 
     def _estimate(self, state: State, second: Second) -> Estimate:
-        soh, seen = state["soh"], np.isfinite(state["soc_nominal"])
         drift = SENSOR_OFFSET_C_RATE * state["seconds"] / 3600.0
+        nominal_std = np.minimum(np.hypot(state["start_std"], drift), NO_SAMPLE_STD)
         soh_std = np.sqrt(SOH_STD**2 + SOH_WALK**2 * state["seconds"])
-        nominal_std = np.where(seen, np.minimum(np.hypot(state["start_std"], drift), NO_TABLES_STD), NO_TABLES_STD)
-        soc_std = np.hypot(nominal_std, (1.0 - state["soc_nominal"]) / soh * soh_std) / soh
-        return Estimate(
-            soc=np.where(seen, to_present(state["soc_nominal"], soh), NO_TABLES_SOC),
-            soc_std=np.where(seen, soc_std, NO_TABLES_STD),
-            soc_nominal_std=nominal_std,
-            soh=soh.copy(),
-            soh_std=soh_std,
-            out_of_domain=outside(self.cell_type, second),
-            warming_up=nominal_std > WARMING_UP_STD,
-        )
+        strange = outside(self.cell_type, second)
+        return Estimate.of_nominal(state["soc_nominal"], nominal_std, state["soh"], soh_std, strange)

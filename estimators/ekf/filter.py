@@ -3,7 +3,7 @@
 State of a cell: charge missing from full over the nominal capacity (one minus the nominal SOC), the currents
 through the two RC pairs, and what must be added to the current sensor's reading. The circuit's error keeps its
 sign for minutes, so a second of voltage is worth only 1 / MODEL_ERROR_SECOND of an independent look; while the
-SOC is hardly known (a new cell, or one whose start was found wrong) that first look is taken at once.
+SOC is hardly known (above UNSURE_STD: a new cell, or one whose start was found wrong) that first look is taken at once.
 
 A start that the voltage keeps contradicting is given up: the mean innovation, as SOC, is watched, and where it
 is both many points and many times the circuit's usual error, the SOC's variance is opened again.
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from estimators.cell_type import TABLES_FILE, weights_id
-from estimators.circuit import Circuit, Point
-from estimators.contract import Bool, Estimate, Float, Second, Start, State, to_nominal, to_present
+from estimators.circuit import Circuit
+from estimators.contract import UNSURE_STD, Bool, Estimate, Float, Second, Start, State, to_nominal
 from estimators.domain import outside
 
 if TYPE_CHECKING:
@@ -32,13 +32,11 @@ SOC_WALK, RC_WALK_C_RATE = 3e-5, 4e-4  # per square root of a second
 MODEL_ERROR_SECOND = 300.0  # how long the circuit's error keeps its sign,
 HYSTERESIS_SECOND = 3000.0  # and where the OCV is flat and its error mostly hysteresis (LFP)
 RESIDUAL_FLOOR_VOLT = 0.012  # no cell is the very one that the tables were made from
-UNSURE_STD = 0.05  # above this SOC deviation the first look counts at once
 DOUBT_SOC, DOUBT_RESIDUALS = 0.1, 2.0  # mean innovation that a believed SOC cannot explain
 DOUBT_FROM_SECOND, DOUBT_OVER_SECOND = 10.0, 400.0
 REOPEN, REOPEN_MAX_STD = 2.0, 0.3  # deviation after giving up, in mean innovations
 SOH_STD, SOH_WALK = 0.03, 1.7e-6  # held at its start; half a point in 100 days
 OFFSET_KEPT = float(np.exp(-1.0 / SENSOR_MEMORY_SECOND))
-NO_SAMPLE_SOC, NO_SAMPLE_STD = 0.5, 0.29  # nothing seen yet: anything from empty to full
 
 
 class _Covariance(NamedTuple):
@@ -109,8 +107,9 @@ class Ekf:
         p = self._predict(_Covariance(*np.ascontiguousarray(state["covariance"].T)))
 
         point = self.circuit.at(1.0 - (1.0 - s) * scale, temperature)
-        expected, slope = self._voltage(point, current, x1, x2, scale)
-        innovation = voltage - expected - point.hysteresis_volt * hysteresis
+        shown = self.circuit.terminal(point, current, x1, x2, hysteresis)
+        slope = (shown.over_soc * scale, point.rc_1_ohm, point.rc_2_ohm, shown.over_ampere)
+        innovation = voltage - shown.volt
         residual = np.maximum(self.circuit.residual(temperature), RESIDUAL_FLOOR_VOLT)
         doubt, given_up, p = _doubt(np.ascontiguousarray(state["doubt"].T), slope[0], innovation, residual, p)
         offset = np.where(given_up, 0.0, offset)
@@ -131,20 +130,9 @@ class Ekf:
         return after, self._estimate(after, second)
 
     def _estimate(self, state: State, second: Second) -> Estimate:
-        soh, soc_nominal = state["soh"], state["mean"][:, 0]
-        seen = np.isfinite(soc_nominal)
-        soh_std = np.sqrt(state["soh_variance"])
-        nominal_std = np.where(seen, np.sqrt(state["covariance"][:, 0]), NO_SAMPLE_STD)
-        soc_std = np.hypot(nominal_std, (1.0 - soc_nominal) / soh * soh_std) / soh
-        return Estimate(
-            soc=np.where(seen, to_present(soc_nominal, soh), NO_SAMPLE_SOC),
-            soc_std=np.where(seen, soc_std, NO_SAMPLE_STD),
-            soc_nominal_std=nominal_std,
-            soh=soh.copy(),
-            soh_std=soh_std,
-            out_of_domain=outside(self.cell_type, second),
-            warming_up=nominal_std > UNSURE_STD,
-        )
+        nominal_std, soh_std = np.sqrt(state["covariance"][:, 0]), np.sqrt(state["soh_variance"])
+        strange = outside(self.cell_type, second)
+        return Estimate.of_nominal(state["mean"][:, 0], nominal_std, state["soh"], soh_std, strange)
 
     def _first_look(
         self, soc: Float, good: Bool, scale: Float, voltage: Float, current: Float, temperature: Float
@@ -155,19 +143,6 @@ class Ekf:
             soc = soc.copy()
             soc[rows] = 1.0 - (1.0 - self.circuit.soc_at(voltage[rows], current[rows], temperature[rows])) / scale[rows]
         return soc
-
-    def _voltage(
-        self, at: Point, current: Float, x1: Float, x2: Float, scale: Float
-    ) -> tuple[Float, tuple[Float, Float, Float, Float]]:
-        """Expected terminal voltage, and its slope over the four states."""
-        i0 = self.circuit.charge_transfer_ampere
-        transfer = np.arcsinh(current / i0)
-        volt = at.ocv_volt + at.ohmic_ohm * current + at.charge_transfer_volt * transfer
-        volt = volt + at.rc_1_ohm * x1 + at.rc_2_ohm * x2
-        over_soc = at.ocv_slope + at.ohmic_slope * current + at.charge_transfer_slope * transfer
-        over_soc = (over_soc + at.rc_1_slope * x1 + at.rc_2_slope * x2) * scale
-        over_current = at.ohmic_ohm + at.charge_transfer_volt / np.sqrt(i0**2 + current**2)
-        return volt, (over_soc, at.rc_1_ohm, at.rc_2_ohm, over_current)
 
     def _predict(self, p: _Covariance) -> _Covariance:
         """A P A' + Q for A = [1 0 0 c; 0 a 0 1-a; 0 0 b 1-b; 0 0 0 m]: the offset drives all the others."""

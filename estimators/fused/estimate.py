@@ -8,19 +8,29 @@ import numpy as np
 
 from estimators.cell_type import NETWORK_FILE, TABLES_FILE, weights_id
 from estimators.circuit import Circuit
-from estimators.contract import Bool, Estimate, Float, Second, Start, State, to_nominal, to_present
+from estimators.contract import (
+    NO_SAMPLE_SOC,
+    NO_SAMPLE_STD,
+    UNSURE_STD,
+    Bool,
+    Estimate,
+    Float,
+    Second,
+    Start,
+    State,
+    to_nominal,
+    to_present,
+)
 from estimators.domain import outside
-from estimators.fused.filter import OFFSET, SOC, SOH, Belief, Filter, correct, revive, soc_look, take_soh
+from estimators.fused.filter import OFFSET, SOC, SOH, Belief, Filter, chosen, correct, revive, soc_look, take_soh
 
 if TYPE_CHECKING:
     from estimators.cell_type import CellType
     from estimators.cross_stitch import CrossStitch
 
-UNSURE_STD = 0.05
 SOH_PERIOD_SECOND = 3600
 # of the SOC filter's own deviation: what errs alike for minutes is taken for as wrong as at the worst of times
 STD_SHARE = 0.6
-NO_SAMPLE_SOC, NO_SAMPLE_STD = 0.5, 0.29  # nothing seen yet: anything from empty to full
 NETWORK = "network_"  # how the network's arrays are named in the state
 
 
@@ -68,13 +78,9 @@ class Fused:
             told = good & (mine["seconds"] % SOH_PERIOD_SECOND == 0) & ~strange
             take_soh(belief, told, said.soh, said.soh_std)
             after |= {NETWORK + name: array for name, array in mine.items()}
-        belief = revive(belief, self._filter.offset_std)
-        after |= {
-            name: np.where(good.reshape(-1, *[1] * (array.ndim - 1)), array, state[name])
-            for name, array in _pack(belief).items()
-        }
-        after["seconds"] = state["seconds"] + good
-        return after, _estimate(after, strange)
+        belief = chosen(good, revive(belief, self._filter.offset_std), before)
+        after |= _pack(belief) | {"seconds": state["seconds"] + good}
+        return after, _estimate(belief, after["seconds"] > 0, strange)
 
 
 def _network(cell_type: CellType) -> CrossStitch | None:
@@ -103,9 +109,8 @@ def _unpack(state: State) -> Belief:
     )
 
 
-def _estimate(state: State, strange: Bool) -> Estimate:
-    mean, covariance = _unpack(state).mix()
-    seen = state["seconds"] > 0
+def _estimate(belief: Belief, seen: Bool, strange: Bool) -> Estimate:
+    mean, covariance = belief.mix()
     soc_nominal, soh = mean[SOC], mean[SOH]
     missing: Float = (1.0 - soc_nominal) / soh
     variance = covariance[0, 0] + 2.0 * missing * covariance[0, 1] + missing**2 * covariance[1, 1]

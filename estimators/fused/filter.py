@@ -123,7 +123,7 @@ class Filter:
         self._noise[SOH] = SOH_WALK**2
 
     def begin(self, soc: Float, soh: Float) -> Belief:
-        """Begin with what is told: nominal SOC (NaN: not known) and SOH, [cell] each."""
+        """Begin with what is told: nominal SOC (NaN: not known), SOH and its deviation, [cell] each."""
         shape = (len(STORIES), len(soc))
         mean = np.zeros((STATES, *shape))
         mean[SOC], mean[SOH] = soc, soh
@@ -178,24 +178,18 @@ class Filter:
         wide = np.broadcast_to(temperature, shape)
         point = _reshaped(circuit.at(present.ravel(), wide.ravel()), shape)
         flow = current + mean[OFFSET]
-        transfer = np.arcsinh(flow / circuit.charge_transfer_ampere)
-        resistive = point.ohmic_ohm * flow + point.charge_transfer_volt * transfer
-        resistive = resistive + point.rc_1_ohm * mean[FAST] + point.rc_2_ohm * mean[SLOW]
-        expected = point.ocv_volt + resistive + point.hysteresis_volt * mean[HYSTERESIS]
-        over_soc = point.ocv_slope + point.ohmic_slope * flow + point.charge_transfer_slope * transfer
-        over_soc = over_soc + point.rc_1_slope * mean[FAST] + point.rc_2_slope * mean[SLOW]
-        over_soc = over_soc + point.hysteresis_slope * mean[HYSTERESIS]
+        shown = circuit.terminal(point, flow, mean[FAST], mean[SLOW], mean[HYSTERESIS])
         slope = np.empty_like(mean)
-        slope[SOC] = over_soc * scale
+        slope[SOC] = shown.over_soc * scale
         slope[FAST], slope[SLOW] = point.rc_1_ohm, point.rc_2_ohm
         slope[HYSTERESIS] = point.hysteresis_volt
-        slope[OFFSET] = point.ohmic_ohm + point.charge_transfer_volt / np.hypot(circuit.charge_transfer_ampere, flow)
-        slope[SOH] = over_soc * (1.0 - mean[SOC]) * scale / mean[SOH]
+        slope[OFFSET] = shown.over_ampere
+        slope[SOH] = shown.over_soc * (1.0 - mean[SOC]) * scale / mean[SOH]
         share = belief.weight()
         empty = np.clip((EMPTY_SOC - present) / EMPTY_SOC, 0.0, 1.0)
         residual = np.maximum(circuit.residual(temperature), RESIDUAL_FLOOR_VOLT) * (1.0 + EMPTY_ERROR * empty)
-        variance = (share * (residual**2 + (RESISTIVE_ERROR * resistive) ** 2)).sum(axis=0)
-        return Look(voltage - expected, slope, variance, self._circuit_second, CIRCUIT_UNSURE, CIRCUIT_HASTE, usable)
+        variance = (share * (residual**2 + (RESISTIVE_ERROR * shown.over_volt) ** 2)).sum(axis=0)
+        return Look(voltage - shown.volt, slope, variance, self._circuit_second, CIRCUIT_UNSURE, CIRCUIT_HASTE, usable)
 
 
 def soc_look(belief: Belief, present_soc: Float, std: Float, usable: Bool) -> Look:
@@ -260,6 +254,12 @@ def revive(belief: Belief, offset_std: Float) -> Belief:
         belief.mean[:, number, cells], belief.covariance[:, :, number, cells] = mean, covariance
         belief.log_weight[number, cells] = REBORN
     return belief
+
+
+def chosen(which: Bool, new: Belief, old: Belief) -> Belief:
+    """Take the new belief on the cells of `which` [cell], the old one on the others."""
+    pairs = ((new.mean, old.mean), (new.covariance, old.covariance), (new.log_weight, old.log_weight))
+    return Belief(*(np.where(which, *pair) for pair in pairs))
 
 
 def _forget(mean: Float, covariance: Float, state: int, variance: float, *, keep_mean: bool = False) -> None:

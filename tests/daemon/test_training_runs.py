@@ -7,7 +7,7 @@ import pytest
 
 from daemon.runs import Run
 from daemon.training_runs import measured, simulated
-from estimators.cell_type import CellType
+from estimators.cell_type import TABLES_FILE, CellType, save_tables
 from estimators.cross_stitch.recipe import Simulated
 
 
@@ -39,3 +39,17 @@ def test_a_simulated_cell_at_rest_shows_the_open_circuit_voltage_of_its_charge(c
         warm = np.abs(tables.temperature_celsius - run.temperature_celsius[0]).argmin()
         assert run.voltage_volt[0] == pytest.approx(np.interp(at, tables.soc, tables.ocv_volt[:, warm]), abs=0.01)
     assert rested
+
+
+def test_a_simulated_cell_speaks_with_the_hysteresis_of_the_tables(tmp_path, cell_type):
+    what = Simulated("nmc", cells=2, seconds=7200, temperature_celsius=(20.0, 30.0), own_voltage=False)
+    tables = cell_type.tables()
+    high = np.full_like(tables.ocv_volt, 0.04)
+    for name, hysteresis in (("without", 0.0 * high), ("with", high)):
+        (tmp_path / name).mkdir()
+        save_tables(replace(tables, hysteresis_volt=hysteresis), tmp_path / name / TABLES_FILE)
+    without, with_it = (simulated(what, replace(cell_type, folder=tmp_path / name), 0) for name in ("without", "with"))
+    for a, b in zip(without, with_it, strict=True):
+        more = b.voltage_volt - a.voltage_volt
+        assert more[0] == pytest.approx(0.0, abs=0.001)  # nobody knows where it stands at first
+        assert 0.02 < np.abs(more).max() < 0.0401

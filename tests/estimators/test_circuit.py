@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy.interpolate import RegularGridInterpolator
@@ -42,3 +44,30 @@ def test_a_voltage_leads_back_to_its_soc(tables, ampere):
 def test_a_voltage_beyond_the_tables_gives_their_edge(tables):
     found = Circuit(tables).soc_at(np.array([1.0, 9.0]), np.zeros(2), np.full(2, 25.0))
     np.testing.assert_allclose(found, [tables.soc[0], tables.soc[-1]])
+
+
+def test_the_slopes_of_the_voltage_are_those_that_it_is_seen_to_have(tables):
+    hysteretic = dataclasses.replace(tables, hysteresis_volt=0.02 + 0.03 * tables.ocv_volt / 4.0)
+    circuit, step = Circuit(hysteretic), tables.soc[1] - tables.soc[0]
+    soc = tables.soc[5:-5]
+    celsius, ampere, one, half = (np.full(len(soc), x) for x in (12.0, -1.5, 1.0, -0.5))
+
+    def shown(soc, ampere):
+        return circuit.terminal(circuit.at(soc, celsius), ampere, one, half, half)
+
+    over_soc = (shown(soc + step, ampere).volt - shown(soc - step, ampere).volt) / (2 * step)
+    np.testing.assert_allclose(shown(soc, ampere).over_soc, over_soc, rtol=1e-9)
+    over_ampere = (shown(soc, ampere + 1e-4).volt - shown(soc, ampere - 1e-4).volt) / 2e-4
+    np.testing.assert_allclose(shown(soc, ampere).over_ampere, over_ampere, rtol=1e-6)
+
+
+def test_what_is_neither_ocv_nor_hysteresis_falls_over_the_resistances(tables):
+    circuit = Circuit(dataclasses.replace(tables, hysteresis_volt=np.full_like(tables.ocv_volt, 0.02)))
+    point = circuit.at(np.full(3, 0.5), np.full(3, 12.0))
+    none, up = np.zeros(3), np.array([-1.0, 0.0, 1.0])
+    rested = circuit.terminal(point, none, none, none, up)
+    np.testing.assert_allclose(rested.volt, point.ocv_volt + 0.02 * up)
+    np.testing.assert_array_equal(rested.over_volt, 0.0)
+    loaded = circuit.terminal(point, up, none, none, none)
+    np.testing.assert_allclose(loaded.volt - point.ocv_volt, loaded.over_volt)
+    assert (np.sign(loaded.over_volt) == up).all()

@@ -11,7 +11,12 @@ from estimators.cross_stitch import weights
 from estimators.ekf import Ekf
 from simulators.recording import simulate
 
-FACTS = ["--nominal-capacity-ah", "2.9", "--chemistry", "nca", "--network-minutes", "0"]
+FACTS = ["--nominal-capacity-ah", "2.9", "--chemistry", "nca"]
+
+
+def fit(logs, out, *words, minutes="0"):
+    """Fit a cell type of known facts; gives the exit status."""
+    return main(["fit", str(logs), *map(str, words), *FACTS, "--network-minutes", minutes, "--out", str(out)])
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +43,7 @@ def logs(tmp_path_factory):
 
 def test_a_folder_of_logs_becomes_a_cell_type(logs, tmp_path, capsys):
     out = tmp_path / "my-cell"
-    assert main(["fit", str(logs), *FACTS, "--reference-soh", "0.95", "--out", str(out)]) == 0
+    assert fit(logs, out, "--reference-soh", 0.95) == 0
     cell_type = CellType.load(out)
     assert (cell_type.name, cell_type.chemistry, cell_type.nominal_capacity_ah) == ("my-cell", "nca", 2.9)
     assert cell_type.typical_soh == 0.95
@@ -59,7 +64,7 @@ def test_every_estimator_is_compared_and_the_best_published_also_where_no_networ
 ):
     monkeypatch.setattr("daemon.similar.Similar.has_network", False)
     out = tmp_path / "my-cell"
-    assert main(["fit", str(logs), *FACTS[:-1], "1", "--out", str(out)]) == 0
+    assert fit(logs, out, minutes="1") == 0
     shown = capsys.readouterr()
     assert "generic-nca has no network to tune" in shown.err
     assert not (out / "cross_stitch.safetensors").exists()
@@ -74,8 +79,7 @@ def test_every_estimator_is_compared_and_the_best_published_also_where_no_networ
 
 def test_the_generic_network_is_tuned_and_stands_in_the_folder(logs, tmp_path, capsys):
     out = tmp_path / "my-cell"
-    tuned = [*FACTS[:-1], "0.001"]
-    assert main(["fit", str(logs), *tuned, "--reference-soh", "0.95", "--out", str(out)]) == 0
+    assert fit(logs, out, "--reference-soh", 0.95, minutes="0.001") == 0
     made = weights.load(out)
     assert made.domain is not None
     assert np.isnan(made.reference_soh)  # SOC of present capacity, as the type says
@@ -91,18 +95,18 @@ def test_a_network_that_has_a_recipe_of_its_own_is_not_tuned_over(logs, tmp_path
     out = tmp_path / "my-cell"
     out.mkdir()
     (out / "training.yaml").write_text("data: mine\n")
-    assert main(["fit", str(logs), *FACTS[:-1], "1", "--out", str(out)]) == 0
+    assert fit(logs, out, minutes="1") == 0
     assert "bmsd train cross-stitch" in capsys.readouterr().err
     assert not (out / "cross_stitch.safetensors").exists()
 
 
 def test_a_cell_yaml_that_is_there_is_kept_and_a_split_is_obeyed(logs, tmp_path):
     out = tmp_path / "kept"
-    assert main(["fit", str(logs / "cell_3.csv"), *FACTS, "--out", str(out)]) == 0
+    assert fit(logs / "cell_3.csv", out) == 0
     before = (out / "cell.yaml").read_text()
     split = tmp_path / "split.yaml"
     split.write_text("train: [cell_0, cell_2]\nvalidation: [cell_1]\ntest: [cell_4]\n")
-    assert main(["fit", str(logs), "--split", str(split), "--supporting", "cell_0", *FACTS, "--out", str(out)]) == 0
+    assert fit(logs, out, "--split", split, "--supporting", "cell_0") == 0
     assert (out / "cell.yaml").read_text() == before
     card = (out / "CARD.md").read_text()
     assert "train: (cell_0), cell_2" in card
@@ -119,7 +123,7 @@ def test_a_new_type_needs_capacity_and_chemistry(logs, tmp_path, capsys):
 def test_a_file_that_is_no_log_is_refused_by_name(tmp_path, capsys):
     path = tmp_path / "notes.csv"
     path.write_text("hello\n")
-    assert main(["fit", str(path), *FACTS, "--out", str(tmp_path / "new")]) == 1
+    assert fit(path, tmp_path / "new") == 1
     assert str(path) in capsys.readouterr().err
 
 
@@ -127,7 +131,7 @@ def test_the_folder_keeps_what_its_numbers_rest_on(logs, tmp_path, capsys):
     labels = tmp_path / "said.yaml"
     labels.write_text("- files: [cell_*]\n  temperature_celsius: 25\n")
     out = tmp_path / "told"
-    assert main(["fit", str(logs), *FACTS, "--labels", str(labels), "--out", str(out)]) == 0
+    assert fit(logs, out, "--labels", labels) == 0
     assert (out / "labels.yaml").read_text() == labels.read_text()
     assert yaml.safe_load((out / "split.yaml").read_text()) == {
         "validation": ["cell_4"],
@@ -140,13 +144,12 @@ def test_the_folder_keeps_what_its_numbers_rest_on(logs, tmp_path, capsys):
 def test_a_log_whose_soc_is_known_nowhere_is_left_out_by_name(logs, tmp_path, capsys):
     stray = tmp_path / "stray.csv"
     pl.DataFrame({"test_time_second": [0.0, 1.0], "voltage_volt": 3.4, "current_ampere": -1.0}).write_csv(stray)
-    out = ["--out", str(tmp_path / "out")]
-    assert main(["fit", str(logs / "cell_0.csv"), str(stray), *FACTS, *out]) == 0
+    assert fit(logs / "cell_0.csv", tmp_path / "out", stray) == 0
     assert "left out: stray.csv: its SOC is known nowhere" in capsys.readouterr().err
 
 
 def test_logs_of_a_cell_at_rest_are_refused(tmp_path, capsys):
     path = tmp_path / "rest.csv"
     pl.DataFrame({"test_time_second": np.arange(900.0), "voltage_volt": 4.1, "current_ampere": 0.0}).write_csv(path)
-    assert main(["fit", str(path), *FACTS, "--out", str(tmp_path / "out")]) == 2
+    assert fit(path, tmp_path / "out") == 2
     assert "no current flows" in capsys.readouterr().err

@@ -3,8 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from estimators.ekf import identify as module
-from estimators.ekf.identify import Run, explain, identify
+from estimators.ekf.identify import Run, choose, explain, identify
 from tests.estimators.conftest import CAPACITY_AH, REFERENCE_SOH, make_drive, make_tables, show
 
 
@@ -59,30 +58,6 @@ def test_one_temperature_gives_tables_that_are_nearly_flat_over_temperature():
     assert np.ptp(tables.ocv_volt[middle], axis=1).max() < 0.005
 
 
-def test_a_run_weighs_as_much_as_the_charge_that_it_moved_however_densely_it_was_logged():
-    dense = run_of(make_tables(), 25.0)
-    names = ("test_time_second", "voltage_volt", "current_ampere", "temperature_celsius", "soc")
-    thin = dataclasses.replace(dense, **{n: getattr(dense, n)[::20] for n in names})
-    weights = [module._weight(run, CAPACITY_AH).sum() for run in (dense, thin)]
-    slow = dataclasses.replace(dense, current_ampere=dense.current_ampere / 40.0)
-    assert module._weight(slow, CAPACITY_AH).sum() < 0.1 * weights[0] / 40.0
-    assert weights[1] == pytest.approx(weights[0], rel=0.05)
-    supporting = dataclasses.replace(dense, weight=0.1)
-    assert module._weight(supporting, CAPACITY_AH).sum() == pytest.approx(0.1 * weights[0])
-
-
-def test_in_a_hole_the_current_is_what_the_label_says():
-    time = np.array([0.0, 1.0, 601.0, 602.0])
-    soc = np.array([0.9, 0.9, 0.8, 0.8])
-    nothing = np.zeros(4)
-    run = Run("hole", time, nothing + 3.6, nothing, nothing + 25.0, soc, 2.0)
-    filtered = module._filtered(run, 100.0)
-    mean = -0.1 * 2.0 * 3600.0 / 600.0
-    expected = mean * (1.0 - np.exp(-5.99)) * np.exp(-0.01)
-    assert filtered[1] == 0.0
-    assert filtered[2] == pytest.approx(expected)
-
-
 def test_what_the_logs_do_not_tell_is_taken_from_the_similar_cell():
     like = make_tables()
     other = dataclasses.replace(like, ohmic_ohm=like.ohmic_ohm * 1.5, ocv_volt=like.ocv_volt + 0.01)
@@ -123,8 +98,8 @@ def test_hysteresis_is_found_where_there_is_some_and_left_out_where_there_is_non
 
 
 def test_a_chemistry_known_for_hysteresis_keeps_it(runs):
-    assert module.choose(runs[:1], CAPACITY_AH).hysteresis_per_soc == 0.0
-    assert module.choose(runs[:1], CAPACITY_AH, hysteresis_worth=np.inf).hysteresis_per_soc > 0.0
+    assert choose(runs[:1], CAPACITY_AH).hysteresis_per_soc == 0.0
+    assert choose(runs[:1], CAPACITY_AH, hysteresis_worth=np.inf).hysteresis_per_soc > 0.0
 
 
 def test_a_resistance_between_two_temperatures_falls_as_arrhenius_says():
@@ -146,12 +121,3 @@ def both_ways(run, tables):
     temperature = np.full(len(soc), run.temperature_celsius[0])
     turned = dataclasses.replace(run, **columns, temperature_celsius=temperature, hysteresis=1.0)
     return dataclasses.replace(turned, voltage_volt=explain(tables, turned))
-
-
-def test_the_branch_is_reached_by_charge_and_kept_at_rest():
-    time = np.array([0.0, 1.0, 2.0, 3.0, 3603.0])
-    current = np.array([-7200.0 * 0.05, 0.0, 0.0, 0.0, 7200.0 * 0.05])
-    soc = np.array([0.5, 0.45, 0.45, 0.45, 0.45])
-    run = Run("rest", time, current, current, current, soc, 2.0, hysteresis=1.0)
-    after = 2.0 * np.exp(-1.0) - 1.0
-    np.testing.assert_allclose(module._branch(run, 20.0), [after] * 4 + [1.0 - (1.0 - after) * np.exp(-1.0)])
