@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from daemon.models import label
-from estimators.contract import Estimate, Estimator, Second, Start, State
+from estimators.contract import Estimate, Estimator, Float, Second, Start, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,8 +56,16 @@ class Bank:
     def start(self, slots: Slots, start: Start) -> None:
         """Make the state of some cells anew."""
         for pick, count in _chunks(len(slots)):
-            for name, fresh in self.estimator.init(Start(start.soc[pick], start.soh[pick])).items():
+            for name, fresh in self.estimator.init(Start(start.soc[pick], start.soh[pick], start.soh_std[pick])).items():
                 self.state[name][slots[pick[:count]]] = fresh[:count]
+
+    def calibrate(self, slots: Slots, soh: Float, soh_std: Float) -> None:
+        """Take a SOH that was found out elsewhere into some cells, each named once."""
+        for pick, count in _chunks(len(slots)):
+            rows = slots[pick]
+            state = {name: a[rows] for name, a in self.state.items()}
+            for name, a in self.estimator.calibrate(state, soh[pick], soh_std[pick]).items():
+                self.state[name][rows[:count]] = a[:count]
 
     def step(self, slots: Slots, second: Second) -> Estimate:
         """Advance some cells, each named once, by one second."""

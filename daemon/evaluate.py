@@ -103,10 +103,12 @@ def evaluate(
     cases: Iterable[Case],
     progress: Callable[[float], None] = lambda _: None,
     unlabelled_soc: float = np.nan,
+    initial_soh: float | None = None,
 ) -> list[Trace]:
     """Run everything as one fleet. SOC is against the nominal capacity, as the labels are.
 
-    A run without a label starts at `unlabelled_soc`; NaN: the estimators find it from the first voltage.
+    A run without a label starts at `unlabelled_soc`; NaN: the estimators find it from the first voltage. The estimators
+    are told `initial_soh`; None: they begin with the cell type's typical one, and know that this is a guess.
     """
     chosen, cases = list(estimators), list(cases)
     rules = [
@@ -116,6 +118,7 @@ def evaluate(
             estimator=name,
             soc_reference="nominal",
             ambient_temperature_celsius=_ambient(runs),
+            initial_soh=initial_soh,
         )
         for name in chosen
     ]

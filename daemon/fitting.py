@@ -187,7 +187,7 @@ def _filter_errors(ekf: Ekf, run: Run) -> tuple[float, float]:
     reference = np.full(2, ekf.circuit.reference_soh)
     soh = reference * run.capacity_ah / ekf.cell_type.nominal_capacity_ah
     start = run.soc[row[0]] + np.array([0.0, WRONG_START])
-    state = ekf.init(Start(to_present(start, reference), soh))
+    state = ekf.init(Start.told(to_present(start, reference), soh))
     estimated: list[Float] = []
     for k in row:
         columns = (run.voltage_volt[k], run.current_ampere[k], run.temperature_celsius[k])

@@ -14,7 +14,7 @@ order of arrival (`np.add.at`), so that bits do not depend on how samples are ba
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -85,6 +85,10 @@ class Closed:
     def __len__(self) -> int:
         """Count the rows."""
         return len(self.slot)
+
+    def pick(self, rows: Slots) -> Closed:
+        """Take some rows."""
+        return Closed(*(getattr(self, f.name)[rows] for f in fields(self)))
 
 
 @dataclass(frozen=True, slots=True)

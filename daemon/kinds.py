@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 from daemon.bank import Bank
 from daemon.config import Config, EstimatorName, PackRule
 from daemon.models import MODELS, load, load_cell_type
 from estimators.cell_type import CellType
+from estimators.check import Facts
+from estimators.contract import TOLD_SOH_STD
+
+LAYERED_WINDOW = (3.8, 4.1)  # of oxides with a sloping voltage: from half full to nearly full
+WINDOWS = {"lfp": (3.30, 3.45)}  # flat: from its plateau to its end
 
 
 class Voice(NamedTuple):
@@ -40,12 +46,30 @@ class Kind:
     current_sign: float
     ambient_temperature_celsius: float
     initial_soh: float
+    initial_soh_std: float
     nominal: bool  # SOC is published against the nominal capacity
     max_hold_second: float
     rest_ampere: float  # below this current the cell rests
+    window_volt: tuple[float, float]  # a charge that passes it is told
+    facts: Facts  # what a health check is told of the cell
+
+    @property
+    def nominal_capacity_ah(self) -> float:
+        """That of its type."""
+        return self.cell_type.nominal_capacity_ah
+
+    @property
+    def window_low_volt(self) -> float:
+        """Where the window begins."""
+        return self.window_volt[0]
+
+    @property
+    def window_high_volt(self) -> float:
+        """Where it ends."""
+        return self.window_volt[1]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Kinds:
     """The rules of the configuration with their estimators loaded, each estimator of a cell type once.
 
@@ -65,9 +89,19 @@ class Kinds:
             self._kinds[rule] = self._resolve(rule)
 
     @property
-    def banks(self) -> list[Bank]:
-        """Every estimator that is stepped for some cell, once."""
-        return [voice.bank for voice in self._voices.values()]
+    def voices(self) -> dict[str, Bank]:
+        """Every estimator that is stepped for some cell, once, by a name that outlives this process."""
+        named: dict[str, Bank] = {}
+        for (folder, name), voice in self._voices.items():
+            plain = f"{Path(folder).name}/{name}"
+            named[plain if plain not in named else f"{plain}~{len(named)}"] = voice.bank
+        return named
+
+    @property
+    def voices_of_programmes(self) -> list[list[str]]:
+        """The names in `voices` of those that each programme steps."""
+        names = {id(bank): name for name, bank in self.voices.items()}
+        return [[names[id(voice.bank)] for voice in programme.voices] for programme in self.programmes]
 
     def of_pack(self, pack: str) -> Kind | None:
         """Find the kind of a pack's cells; None where no rule fits and strangers are refused."""
@@ -83,9 +117,18 @@ class Kinds:
             current_sign=float(rule.current_sign),
             ambient_temperature_celsius=rule.ambient_temperature_celsius,
             initial_soh=rule.initial_soh or cell_type.typical_soh,
+            initial_soh_std=TOLD_SOH_STD if rule.initial_soh else cell_type.typical_soh_std,
             nominal=(rule.soc_reference or cell_type.soc_reference) == "nominal",
             max_hold_second=rule.max_hold_second or grid.max_hold_second,
             rest_ampere=grid.rest_c_rate * cell_type.nominal_capacity_ah,
+            window_volt=WINDOWS.get(cell_type.chemistry, LAYERED_WINDOW),
+            facts=Facts(
+                cell_type.name,
+                cell_type.chemistry,
+                cell_type.nominal_capacity_ah,
+                cell_type.voltage_min_volt,
+                cell_type.voltage_max_volt,
+            ),
         )
 
     def _programme(self, cell_type: CellType, name: EstimatorName) -> int:

@@ -169,6 +169,8 @@ def _choose(header: list[str], path: Path) -> dict[str, tuple[int, float]]:
     )
     if required:
         missing = ", ".join(sorted(required))
+        if "test_time_second" in required and "step_time" in known:
+            missing += " (the time of a step begins again with each step and cannot stand in for it)"
         found = ", ".join(h.strip() for h in header[:12]) or "nothing"
         raise LogError(f"it lacks {missing}; its first line has: {found:.200}", where=str(path), mend=_MEND_NAMES)
     return chosen

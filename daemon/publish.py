@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.models import load_cell_type
 from daemon.parcel import Parcel
 from daemon.rows import Flag
 from daemon.slots import clear, column, grow, waves
@@ -43,6 +44,7 @@ class Latest:
     flags: NDArray[np.uint32] = column(0, np.uint32)
     estimator: NDArray[np.int16] = column(0, np.int16)
     heard: Float = column(np.nan)  # our clock
+    nominal: NDArray[np.bool_] = column(0, np.bool_)  # SOC is of the nominal capacity
     max_hold_second: Float = column(np.nan)
 
 
@@ -64,21 +66,34 @@ class Publisher:
         self._config, self._rule = config, config.publish
         self._latest, self._said = Latest(), Said()
         self._names: list[str | None] = []  # by slot, as last seen
-        self._members: dict[str, set[int]] = {}  # slots by pack
+        self._members: dict[str, list[int]] = {}  # slots by pack
         self._changed: set[str] = set()  # packs with news since the last summary
-        self._labels: Sequence[str] = ()
+        self._labels: list[str] = []
 
     def reload(self, config: Config) -> None:
         """Go on under other settings of `publish:`."""
         self._rule = config.publish
 
-    def take(self, output: Output, names: Sequence[str | None], labels: Sequence[str], now_second: float) -> Parcel:
+    def take(self, output: Output, names: Sequence[str | None], labels: list[str], now_second: float) -> Parcel:
         """Choose what is published of one tick. `names` and `labels` are the fleet's, `now_second` is our clock."""
         rows, self._labels = output.rows, labels
         self._welcome(names, rows)
         chosen = self._moved(rows)
         self._remember(rows, now_second)
-        return Parcel(self._states(rows.cell[chosen], rows, chosen), output.events)
+        return Parcel(self._states(rows.cell[chosen], rows, chosen), output.events, output.health)
+
+    def settle(self, labels: list[str]) -> None:
+        """Go on under the configuration as it is after a restart; the fleet's `labels` learn those that are gone."""
+        labels += [label for label in self._labels if label not in labels]
+        place = np.array([labels.index(label) for label in self._labels], dtype=np.int16)
+        for state in (self._latest, self._said):
+            if len(place):
+                state.estimator = place[state.estimator]
+        self._labels = labels
+        for slot, name in enumerate(self._names):
+            if name is not None:
+                self._latest.max_hold_second[slot] = self._max_hold_second(_pack(name))
+                self._latest.nominal[slot] = self._is_nominal(_pack(name))
 
     def silent(self, names: Sequence[str | None], now_second: float) -> Parcel:
         """Say again, as stale, the cells that have fallen silent since they were last said."""
@@ -115,15 +130,22 @@ class Publisher:
             self._leave(slot)
             self._names[slot] = names[slot]
             pack = _pack(names[slot])
-            self._members.setdefault(pack, set()).add(slot)
-            rule = self._config.cells.rule(pack)
-            hold = rule.max_hold_second if rule else None
-            self._latest.max_hold_second[slot] = hold or self._config.grid.max_hold_second
+            self._members.setdefault(pack, []).append(slot)
+            self._latest.max_hold_second[slot] = self._max_hold_second(pack)
+            self._latest.nominal[slot] = self._is_nominal(pack)
+
+    def _is_nominal(self, pack: str) -> bool:
+        rule = self._config.cells.rule(pack)
+        return rule is not None and (rule.soc_reference or _reference(rule.cell_type)) == "nominal"
+
+    def _max_hold_second(self, pack: str) -> float:
+        rule = self._config.cells.rule(pack)
+        return (rule.max_hold_second if rule else None) or self._config.grid.max_hold_second
 
     def _leave(self, slot: int) -> None:
         """Take a slot out of the pack of the cell that had it."""
         if (name := self._names[slot]) is not None:
-            self._members[_pack(name)].discard(slot)
+            self._members[_pack(name)].remove(slot)
             if not self._members[_pack(name)]:
                 del self._members[_pack(name)]
                 self._changed.discard(_pack(name))
@@ -171,6 +193,7 @@ class Publisher:
         soc, soc_std, soh, soh_std = (np.round(getattr(latest, name)[slots], DECIMALS) for name in VALUES)
         cells = [str(self._names[s]).partition("/")[2] for s in slots.tolist()]
         second = latest.second[slots]
+        missing = np.where(latest.nominal[slots], 1.0 - soc, (1.0 - soc) * soh)  # from full, of the nominal capacity
         pack = PackState(
             unix_time_second=float(second.max()),
             cells=len(cells),
@@ -181,13 +204,19 @@ class Publisher:
             soh_min=float(soh.min()),
             soh_mean=round(float(soh.mean()), DECIMALS),
             soh_max=float(soh.max()),
-            weakest_cell=cells[int(np.argmin(soc * soh))],
+            weakest_cell=cells[int(np.argmin(soh - missing))],
+            imbalance=round(float(missing.max() - missing.min()), DECIMALS),
         )
         flags = [_flag_names(f) for f in latest.flags[slots].tolist()]
         frame = CellsFrame(
             second.tolist(), cells, soc.tolist(), soc_std.tolist(), soh.tolist(), soh_std.tolist(), flags
         )
         return pack, frame
+
+
+@cache
+def _reference(cell_type: str) -> str:
+    return load_cell_type(cell_type, "cells.packs").soc_reference
 
 
 @cache

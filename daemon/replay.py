@@ -1,6 +1,6 @@
 """A recorded log -> its states: the samples take the same way as live ones, at any speed, to the same bits.
 
-log -> recording (a cell, placed in time) -> batches -> Fleet.push -> states
+log -> recording (a cell, placed in time) -> batches -> Fleet.push -> states, and health reports beside them
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+import msgspec
 import numpy as np
 from pydantic import ValidationError
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from daemon.config import EstimatorName
     from daemon.fleet import Fleet
     from daemon.log import Log
+    from daemon.wire import Health
 
 BATCH_SAMPLES = 512
 SLICE_SECOND = 0.1  # of wall time: how finely a paced replay is cut
@@ -138,17 +140,31 @@ class States:
     recording: Recording
     samples: int = 0
     events: int = 0
+    health: list[Health] = field(default_factory=list)
     _rows: list[Rows] = field(default_factory=list)
 
     def take(self, output: Output, samples: int = 0) -> None:
         """Add what came of so many samples."""
         self._rows.append(output.rows)
+        self.health += [report for _, report in output.health]
         self.events += len(output.events)
         self.samples += samples
 
     def __len__(self) -> int:
         """Count the grid seconds."""
         return sum(map(len, self._rows))
+
+    def health_lines(self) -> list[dict[str, object]]:
+        """Lay out the health reports: what goes over the wire, with the log's name and its own time."""
+        name = self.recording.log.path.name
+        return [
+            {
+                "file": name,
+                "test_time_second": report.unix_time_second - self.recording.base_second,
+                **msgspec.to_builtins(report),
+            }
+            for report in self.health
+        ]
 
     def frame(self) -> polars.DataFrame:
         """Lay them out: one row per grid second."""
@@ -188,6 +204,17 @@ def frames(all_states: list[States], out: Path) -> list[tuple[Path, polars.DataF
         return [(out, all_states[0].frame())]
     parts = [s.frame().select(polars.lit(name).alias("file"), "*") for name, s in zip(names, all_states, strict=True)]
     return [(out, polars.concat(parts))] if parts else []
+
+
+def write_health(all_states: list[States], out: Path) -> Path:
+    """Write every health report beside the states: states.csv -> states.health.jsonl. Raises SinkError."""
+    path = out.with_suffix(".health.jsonl") if out.suffix in FORMATS else out / "states.health.jsonl"
+    lines = [line for states in all_states for line in states.health_lines()]
+    try:
+        path.write_bytes(msgspec.json.Encoder().encode_lines(lines))
+    except OSError as err:
+        raise SinkError(f"cannot write: {err.strerror or err}", where=str(path), mend="choose another --out") from err
+    return path
 
 
 def _distinct(paths: list[Path]) -> list[str]:

@@ -23,6 +23,15 @@ if TYPE_CHECKING:
 Float = NDArray[np.float64]
 DAY_SECOND = 86_400.0
 FIRST_SLOTS = 16
+OF_THE_KIND = (
+    "current_sign",
+    "ambient_temperature_celsius",
+    "max_hold_second",
+    "rest_ampere",
+    "nominal_capacity_ah",
+    "window_low_volt",
+    "window_high_volt",
+)
 REFUSED = {-1: Reject.UNKNOWN_CELL, -2: Reject.FLEET_FULL}  # what stands in place of a slot
 
 
@@ -36,6 +45,9 @@ class Members:
     ambient_temperature_celsius: Float = column(np.nan)
     max_hold_second: Float = column(np.nan)
     rest_ampere: Float = column(np.nan)
+    nominal_capacity_ah: Float = column(np.nan)
+    window_low_volt: Float = column(np.nan)
+    window_high_volt: Float = column(np.nan)
     clock_offset: Float = column(np.nan)  # from the cell's time to the fleet's
     heard: Float = column(0.0)  # fleet time of the newest sample
 
@@ -89,19 +101,31 @@ class Roster:
     def retire(self) -> int:
         """Take back the slots of cells that were silent for `retire_after_day` of fleet time; count them."""
         silent = self.members.used & (self._now - self.members.heard > self._rule.retire_after_day * DAY_SECOND)
-        if not silent.any():
-            return 0
-        for slot in np.flatnonzero(silent).tolist():
+        self._release(np.flatnonzero(silent).tolist())
+        return int(silent.sum())
+
+    def settle(self) -> list[Adopted]:
+        """Take the configuration's word for every cell after a restart; one that no rule fits any more leaves."""
+        kinds = {name: self._kinds.of_pack(_pack(name)) for name in self.slot}
+        self._release([self.slot[name] for name, kind in kinds.items() if kind is None])
+        cells = [Adopted(name, self.slot[name], kind) for name, kind in kinds.items() if kind is not None]
+        for cell in cells:
+            self._note(cell.slot, cell.kind)
+        return cells
+
+    def _release(self, slots: list[int]) -> None:
+        if not slots:
+            return
+        for slot in slots:
             del self.slot[str(self.names[slot])]
             self.names[slot] = None
             self._free.append(slot)
-        self.members.used[silent] = False
+        self.members.used[slots] = False
         packs = {name: self._pack_celsius[self._packs[name]] for name in sorted({_pack(n) for n in self.slot})}
         self._packs = {name: index for index, name in enumerate(packs)}
         self._pack_celsius = np.array(list(packs.values()))
         for name, slot in self.slot.items():
             self.members.pack[slot] = self._packs[_pack(name)]
-        return int(silent.sum())
 
     def temperature(self, slot: Slots, celsius: Float) -> Float:
         """Fill what was not measured (NaN): the pack's latest in the order of arrival, else the configured ambient."""
@@ -132,9 +156,12 @@ class Roster:
         members = self.members
         clear(members, np.array([slot]))
         members.used[slot], members.pack[slot], members.heard[slot] = True, pack, self._now
-        for fact in ("current_sign", "ambient_temperature_celsius", "max_hold_second", "rest_ampere"):
-            getattr(members, fact)[slot] = getattr(kind, fact)
+        self._note(slot, kind)
         return slot
+
+    def _note(self, slot: int, kind: Kind) -> None:
+        for fact in OF_THE_KIND:
+            getattr(self.members, fact)[slot] = getattr(kind, fact)
 
     def _grow(self) -> None:
         old = len(self.names)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.wire import Event
+from daemon.wire import Event, Health
+
+if TYPE_CHECKING:
+    from daemon.events import Phase
+    from estimators.check import Evidence, Facts, Standing
 
 Float = NDArray[np.float64]
 
@@ -54,6 +59,10 @@ class Rows:
         """Count the rows."""
         return len(self.cell)
 
+    def pick(self, rows: NDArray[np.intp]) -> Rows:
+        """Take some rows."""
+        return Rows(*(getattr(self, n)[rows] for n in self.__slots__))
+
     @classmethod
     def empty(cls) -> Rows:
         """Make no rows."""
@@ -68,8 +77,32 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True)
+class Closing:
+    """A phase of a cell that is over, and how the cell stood: what health checks are asked about."""
+
+    cell: str  # "pack/cell"
+    phase: Phase
+    facts: Facts
+    standing: Standing
+
+    def evidence(self) -> Evidence:
+        """Lay out what was recorded; some 0.1 ms, so not in the tick."""
+        return self.phase.evidence(self.facts, self.standing)
+
+
+@dataclass(frozen=True, slots=True)
 class Output:
-    """All that one batch of samples brought about."""
+    """All that some samples brought about."""
 
     rows: Rows
     events: list[tuple[str, Event]]  # ("pack/cell", event)
+    health: list[tuple[str, Health]] = field(default_factory=list)  # what checks found in phases that were over before
+
+    @classmethod
+    def join(cls, parts: list[Output]) -> Output:
+        """Put outputs one after another."""
+        return cls(
+            Rows.join([part.rows for part in parts]),
+            [event for part in parts for event in part.events],
+            [report for part in parts for report in part.health],
+        )

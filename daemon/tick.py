@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.grid import Closed, Resume
+from daemon.health.fold import Waiting, pass_second
 from daemon.rows import Flag, Rows
 from daemon.slots import Slots, column, waves
 from daemon.wire import STATE_COLUMNS
@@ -40,7 +41,9 @@ class Served:
 
     programme: NDArray[np.int16] = column(0, np.int16)
     nominal: Bool = column(0, np.bool_)  # SOC is published against the nominal capacity
-    soh: Float = column(np.nan)  # last known, of present capacity: what a state begun anew starts from
+    soc: Float = column(np.nan)  # last known, of present capacity and not clamped: for states that a restart has lost
+    soh: Float = column(np.nan)  # last known: what a state begun anew starts from
+    soh_std: Float = column(np.nan)
     anew: Bool = column(0, np.bool_)  # the chosen estimator's state was begun anew, and no row has said so
 
 
@@ -69,10 +72,14 @@ class Spoken:
         return Spoken(self.values[:, rows], self.absurd[rows], self.flags[rows], self.label[rows])
 
 
-def tick(programmes: list[Programme], served: Served, closed: Closed) -> Rows:
-    """Step every closed second. Rows that may not leave are left out."""
+def tick(programmes: list[Programme], served: Served, waiting: Waiting, closed: Closed) -> Rows:
+    """Step every closed second; a SOH that waits for it is taken in before. Rows that may not leave are left out."""
     said = Spoken.empty(len(closed))
     for programme, rows in _groups(programmes, served, closed):
+        due = pass_second(waiting, closed.slot[rows])
+        if due is not None:
+            for voice in programme.voices:
+                voice.bank.calibrate(*due)
         said.put(rows, _step(programme, served, closed, rows))
     soc, soc_std, soh, soh_std = values = _as_published(said.values, served.nominal[closed.slot])
     good = ~said.absurd & _within(values, PUBLISHED)
@@ -107,7 +114,9 @@ def _step(programme: Programme, served: Served, closed: Closed, rows: Slots) -> 
         if falls.any():
             beside.flags[:] |= FALLBACK | OUT_OF_DOMAIN | said.flags & REINITIALISED
             said.put(falls, beside.pick(falls))
+    served.soc[slots] = np.where(said.absurd, served.soc[slots], said.values[0])
     served.soh[slots] = np.where(said.absurd, served.soh[slots], said.values[2])
+    served.soh_std[slots] = np.where(said.absurd, served.soh_std[slots], said.values[3])
     return said
 
 
@@ -125,7 +134,7 @@ def _begin_anew(voice: Voice, served: Served, slots: Slots, which: Bool) -> None
     """Let an estimator find its state from the next second, SOH being what it was."""
     if which.any():
         slots = slots[which]
-        voice.bank.start(slots, Start(np.full(len(slots), np.nan), served.soh[slots]))
+        voice.bank.start(slots, Start(np.full(len(slots), np.nan), served.soh[slots], served.soh_std[slots]))
 
 
 def _as_published(values: Float, nominal: Bool) -> Float:

@@ -7,6 +7,7 @@ out   <prefix>/state/<pack>/<cell>       `State`     retained
       <prefix>/state/<pack>              `PackState` retained
       <prefix>/state/<pack>/cells        `CellsFrame` retained: the whole pack as arrays
       <prefix>/event/<pack>/<cell>       `Event`
+      <prefix>/health/<pack>/<cell>/<check>  `Health` retained
       <prefix>/status                    online | offline (last will), retained
       <prefix>/status/metrics            counters, retained
 
@@ -102,7 +103,7 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class PackState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A pack at a glance: the weakest cell is the one with the least charge left, SOC x SOH."""
+    """A pack at a glance: the weakest cell is the one with the least charge left."""
 
     unix_time_second: float
     cells: int
@@ -114,6 +115,7 @@ class PackState(msgspec.Struct, frozen=True, omit_defaults=True):
     soh_mean: float
     soh_max: float
     weakest_cell: str
+    imbalance: float  # how far the charge missing from full differs between cells, over nominal capacity
     schema: int = msgspec.field(default_factory=lambda: SCHEMA)
     historical: bool = False
 
@@ -136,10 +138,31 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     """Something recognised on a cell. `begin_second` is when it began, not when it was recognised."""
 
     unix_time_second: float
-    kind: str  # rest | charge | discharge | stale | resumed | clock
+    kind: str  # rest | charge | discharge | constant_current | constant_voltage | window | pulse | cycle, or
+    #            stale | resumed | clock
     phase: str  # begin | end | once
     begin_second: float
     detail: dict[str, float | str] = {}
+    schema: int = msgspec.field(default_factory=lambda: SCHEMA)
+    historical: bool = False
+
+
+class Health(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a health check found in a phase of a cell that is over, or why it found nothing."""
+
+    unix_time_second: float  # when the phase closed
+    check: str
+    model: str  # name and weights' id: "svr-1a2b3c4d"
+    trigger: str  # which phase closed: rest | constant_current | constant_voltage | charge | cycle | pulses
+    begin_second: float  # when the phase began
+    values: dict[str, float] = {}  # by name with its unit: soh, capacity_ah, rul_cycle, ...
+    std: dict[str, float] = {}  # one standard deviation of each
+    quality: dict[str, float] = {}  # of the input
+    trajectories: dict[str, list[float]] = {}
+    in_domain: bool = True
+    refused: str | None = None  # why there are no values
+    soh_effect: str = "none"  # none | taken | disagrees | rises
+    cost_ms: float = 0.0
     schema: int = msgspec.field(default_factory=lambda: SCHEMA)
     historical: bool = False
 
@@ -151,15 +174,19 @@ class Metrics(msgspec.Struct, frozen=True):
     version: str
     up_second: float
     received: int
+    unacknowledged: int  # messages of them; what follows is of those that were acknowledged
+    offered: int  # a message that cannot be read counts as one sample: offered = journaled + rejected
     accepted: int
     rejected: dict[str, int]  # by Reject
     journaled: int
+    turned_away: dict[str, int]  # by Reject: journaled, but of no cell that the fleet takes
     duplicate: int
     late: int
     clock: int
     rows: int
     published: int
-    waiting: dict[str, int]  # by sink, as are the next three
+    carried: dict[str, int]  # by sink, as are the next four: carried + published = the sum of those
+    waiting: dict[str, int]
     delivered: dict[str, int]
     dropped: dict[str, int]
     refused: dict[str, int]
@@ -167,6 +194,7 @@ class Metrics(msgspec.Struct, frozen=True):
     tick_p50_ms: float
     tick_p99_ms: float
     journal_bytes: int
+    checkpoint_age_second: float | None
     last_rejected: dict[str, dict[str, str]]  # by Reject: topic, what, payload
     schema: int = msgspec.field(default_factory=lambda: SCHEMA)
 
@@ -218,6 +246,11 @@ def cells_topic(prefix: str, pack: str) -> str:
 def event_topic(prefix: str, pack: str, cell: str) -> str:
     """Topic of one cell's events."""
     return f"{prefix}/event/{pack}/{cell}"
+
+
+def health_topic(prefix: str, pack: str, cell: str, check: str) -> str:
+    """Topic of what one check says of one cell."""
+    return f"{prefix}/health/{pack}/{cell}/{check}"
 
 
 def status_topic(prefix: str) -> str:

@@ -18,7 +18,7 @@ import yaml
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from estimators.contract import Float
+from estimators.contract import GUESSED_SOH_STD, Float
 
 TABLES_FILE, NETWORK_FILE = "tables.safetensors", "cross_stitch.safetensors"
 USUAL_HYSTERESIS_PER_SOC = 30.0  # a thirtieth of the capacity leads most of the way to the other branch
@@ -64,6 +64,7 @@ class CellType:
     temperature_min_celsius: float
     temperature_max_celsius: float
     typical_soh: float = 1.0  # taken where a cell's own is not known
+    typical_soh_std: float = GUESSED_SOH_STD  # how far from it a cell's own may be
     soc_reference: Literal["present", "nominal"] = "present"
     estimator: Literal["fused", "cross_stitch", "ekf", "coulomb"] = "fused"
     folder: Path = Path()

@@ -2,6 +2,7 @@
 
     estimator.init(start) -> state
     estimator.step(state, second) -> (state, estimate)
+    estimator.calibrate(state, soh, soh_std) -> state
 
 The caller keeps the state: a dict of named arrays whose first axis is the cell, so that any row can be
 gathered, scattered, moved to another slot or written to a checkpoint without the estimator knowing.
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 Float = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 State = dict[str, NDArray[Any]]  # every array [cell, ...]
+TOLD_SOH_STD, GUESSED_SOH_STD = 0.02, 0.07  # of a SOH at the start: somebody named it, nobody did
 NO_SAMPLE_SOC, NO_SAMPLE_STD = 0.5, 0.29  # nothing seen yet: anything from empty to full
 UNSURE_STD = 0.05  # of SOC: warming up while it is above
 
@@ -32,11 +34,17 @@ class Start:
 
     soc: Float  # [cell] of present capacity; NaN: find it from the first sample
     soh: Float  # [cell] present / nominal capacity; never NaN (the cell type's `typical_soh` if unknown)
+    soh_std: Float  # [cell] how sure that is
+
+    @classmethod
+    def told(cls, soc: Float, soh: Float) -> Start:
+        """Build a start whose SOH somebody named."""
+        return cls(soc, soh, np.full(len(soh), TOLD_SOH_STD))
 
     @classmethod
     def unknown(cls, cells: int, soh: float) -> Start:
-        """Build a start with no SOC known and one SOH for all."""
-        return cls(np.full(cells, np.nan), np.full(cells, soh))
+        """Build a start with no SOC known and one guess of the SOH for all."""
+        return cls(np.full(cells, np.nan), np.full(cells, soh), np.full(cells, GUESSED_SOH_STD))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +99,10 @@ class Estimator(Protocol):
 
     def step(self, state: State, second: Second) -> tuple[State, Estimate]:
         """Advance every cell by one second."""
+        ...
+
+    def calibrate(self, state: State, soh: Float, soh_std: Float) -> State:
+        """Take into every cell a SOH [cell] that something else found out: a health check, a capacity test."""
         ...
 
 

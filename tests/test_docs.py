@@ -27,6 +27,7 @@ STRUCTS = {  # heading of docs/wire.md -> what it describes
     "State of a pack": wire.PackState,
     "All cells of a pack": wire.CellsFrame,
     "Events": wire.Event,
+    "Health reports": wire.Health,
     "Metrics": wire.Metrics,
 }
 PACKAGES = ("daemon", "estimators", "simulators")
@@ -126,6 +127,7 @@ def test_every_topic_is_told_as_the_code_spells_it():
         wire.state_topic("bms", "<pack>"),
         wire.cells_topic("bms", "<pack>"),
         wire.event_topic("bms", "<pack>", "<cell>"),
+        wire.health_topic("bms", "<pack>", "<cell>", "<check>"),
         wire.status_topic("bms"),
         wire.status_topic("bms") + "/metrics",
     }

@@ -161,7 +161,7 @@ def of_baseline(name: str, runs: list[Run]) -> Scores:
         return scores(runs, None, np.broadcast_to(soh, (len(runs[0]), len(runs))))
     cell_type = CellType.load(CELL_TYPE)
     right = np.array([run.soc[0] for run in runs], dtype=np.float64)
-    start = Start(right if name == "counting, right start" else np.full(len(runs), np.nan), soh)
+    start = Start.told(right if name == "counting, right start" else np.full(len(runs), np.nan), soh)
     estimator: Estimator = Ekf(cell_type) if name == "ekf" else Coulomb(cell_type)
     state, said = estimator.init(start), []
     columns = np.stack([run.inputs() for run in runs]).transpose(1, 2, 0).astype(np.float64)

@@ -45,7 +45,7 @@ class Hour(NamedTuple):
 def hours(args: argparse.Namespace, told: NDArray[np.float64], fleet: Fleet) -> list[Hour]:
     """Stream the fleet through the estimator; print a row as each is full."""
     estimator = models.load(CellType.load(args.cell_type), cast(EstimatorName, args.estimator))
-    state = estimator.init(Start(np.full(args.cells, np.nan), told))
+    state = estimator.init(Start(np.full(args.cells, np.nan), told, np.full(args.cells, TOLD_WRONG)))
     found: list[Hour] = []
     off, began = np.zeros(args.cells), time.monotonic()
     for second in range(1, round(args.days * DAY_SECOND) + 1):

@@ -6,6 +6,7 @@ import argparse
 import json
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -57,6 +58,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=1.0,
         metavar="SOC",
         help="of logs without a label, which are taken to start full; nan: found from the first voltage (default: 1)",
+    )
+    parser.add_argument(
+        "--initial-soh",
+        type=float,
+        metavar="SOH",
+        help="every estimator is told this one (default: the type's, a guess)",
+    )
+    parser.add_argument(
+        "--labels", type=Path, metavar="FILE", help="YAML: what no log says, by file name; before the one beside them"
+    )
+    parser.add_argument(
+        "--ambient-temperature-celsius",
+        type=float,
+        default=25.0,
+        metavar="T",
+        help="where nothing says it (default: 25)",
     )
     parser.add_argument("--alone", action="store_true", help="only this model, without the baselines")
     _add_table_arguments(parser.add_argument_group("models of cycles and tests"))
@@ -162,9 +179,9 @@ def _run_on_logs(args: argparse.Namespace) -> int:
     model: EstimatorName = cell_type.estimator if args.model == PUBLISHED else args.model.replace("-", "_")
     ids = {model: label(load(cell_type, model))} | ({} if args.alone else usable(cell_type))
     cases = CASES if any(r.labelled for r in logs.runs) else CASES[:1]
-    traces = evaluate(cell_type, logs.runs, ids, cases, _progress, args.initial_soc)
+    traces = evaluate(cell_type, logs.runs, ids, cases, _progress, args.initial_soc, args.initial_soh)
     places = [p for r in logs.runs for p in switched_on(r)] if args.switch_on or args.report else []
-    switched = evaluate(cell_type, places, ids, (SWITCH_ON,), _progress) if places else []
+    switched = evaluate(cell_type, places, ids, (SWITCH_ON,), _progress, initial_soh=args.initial_soh) if places else []
     findings = find(traces, switched)
     _say(findings, args.json)
     right = [t for t in traces if t.case == CASES[0].name]
@@ -197,7 +214,7 @@ def _logs(args: argparse.Namespace, cell_type: CellType) -> Logs:
     import yaml
 
     from daemon.errors import LogError, UsageError
-    from daemon.labels import Known
+    from daemon.labels import Known, read_rules
     from daemon.runs import log_paths, read_run, stem
 
     if not args.data.is_dir():
@@ -212,7 +229,10 @@ def _logs(args: argparse.Namespace, cell_type: CellType) -> Logs:
             f"note: {trained} of {len(paths)} files trained this cell type's numbers; --split test leaves them out",
             file=sys.stderr,
         )
-    known = Known.of(cell_type)
+    if args.labels and not args.labels.is_file():
+        raise UsageError(f"no file {args.labels}", where="--labels", mend="name the YAML file")
+    known = Known.of(cell_type, read_rules(args.labels) if args.labels else ())
+    known = replace(known, ambient_temperature_celsius=args.ambient_temperature_celsius)
     for path in paths:
         try:
             logs.runs.append(read_run(path, known))

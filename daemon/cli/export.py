@@ -1,4 +1,4 @@
-"""`bmsd export`: states out of the embedded store."""
+"""`bmsd export`: states, events or health reports out of the embedded store."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add = parser.add_argument
     add("--out", type=Path, required=True, metavar="FILE", help="ends in .csv or .parquet")
-    add("--events", action="store_true", help="events in place of states")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--events", dest="table", action="store_const", const="event", help="events instead")
+    what.add_argument("--health", dest="table", action="store_const", const="health", help="health reports instead")
+    parser.set_defaults(table="state")
     add("--pack", help="of this pack alone")
     add("--cell", help="of the cells of this name alone")
     add("--since", metavar="TIME", help="event time from here on: 2026-05-01, 2026-05-01T12:00:00Z, or a unix time")
@@ -42,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         from daemon.config import read_config
 
         args.state_directory = read_config(args.config).service.state_directory
-    choice = Choice("event" if args.events else "state", args.pack, args.cell, since, until)
+    choice = Choice(args.table, args.pack, args.cell, since, until)
     rows = export(args.state_directory, choice, args.out)
     summary = {"rows": rows, "file": str(args.out)}
     print(json.dumps(summary) if args.json else f"{rows:,} rows in {args.out}", file=sys.stdout)

@@ -66,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
     from daemon.labels import LABELS_FILE, Known, read_rules
     from daemon.similar import find
     from estimators.cell_type import TABLES_FILE, save_tables
+    from estimators.contract import TOLD_SOH_STD
 
     paths = _paths(args.logs)
     facts = _facts(args)
@@ -82,7 +83,8 @@ def run(args: argparse.Namespace) -> int:
     parts = part(paths, _split(args.split), args.supporting, known, _say)
     if not parts.train:
         raise UsageError("no log to fit", where=str(args.split or args.logs[0]), mend="name at least one log")
-    cell_type = _cell_type(args.out, facts | {"typical_soh": known.reference_soh}, parts.train)
+    facts |= {"typical_soh": known.reference_soh, "typical_soh_std": TOLD_SOH_STD}  # of these very cells
+    cell_type = _cell_type(args.out, facts, parts.train)
     similar = find(args.like, cell_type)
     before = similar and similar.tables
     like = before if args.like else None

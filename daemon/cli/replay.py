@@ -13,11 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daemon.errors import LogError
+from daemon.errors import JournalError, LogError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from daemon.config import Cells
     from daemon.fleet import Counters
     from daemon.log import Log
     from daemon.replay import Settings, States
@@ -32,7 +33,7 @@ INTERRUPTED = 130
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add = parser.add_argument
-    add("logs", nargs="+", type=Path, metavar="LOG", help="CSV, CSV.gz or Parquet with BDF names")
+    add("logs", nargs="+", type=Path, metavar="LOG", help="CSV, CSV.gz or Parquet with BDF names; a state directory")
     add("--out", type=Path, required=True, help="FILE.csv, FILE.parquet, or a folder for one CSV per log")
     add("--json", action="store_true", help="print the summary for a machine")
 
@@ -49,25 +50,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pace("--start", type=_moment, metavar="TIME", help="ISO time of a log that has no wall time (default 1970)")
     pace("--speed", type=_speed, default=math.inf, metavar="X", help="times real time, or max (default max)")
     pace("--through", choices=("mqtt",), help="send it through the broker of the configuration and back")
-    pace("--config", type=Path, metavar="FILE", help="its grid: and mqtt: are taken")
+    pace(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="its grid: and mqtt: are taken; for a journal its packs' current_sign",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Do it. Raises UsageError, ConfigError, WeightsError, BrokerError or SinkError."""
     from daemon.config import Config, read_config
     from daemon.fleet import Fleet
-    from daemon.replay import States, configure, frames, initial_soc, place, straight, write
+    from daemon.health.checks import examiner
+    from daemon.replay import States, configure, frames, initial_soc, place, straight, write, write_health
 
-    logs = _read(args.logs)
+    base = read_config(args.config) if args.config or args.through else Config()
+    logs, all_read = _read(args.logs, base.cells)
     if not logs:
         return 1
     settings = _settings(args)
-    base = read_config(args.config) if args.config or args.through else Config()
     if not args.config:
         base = base.model_copy(update={"grid": Config().grid})  # the broker is taken from where it may stand, no more
     recordings = place(logs, settings)
     config = configure(base, recordings, settings)
-    fleet = Fleet(config, initial_soc(recordings, settings))
+    checks = examiner(config.health)
+    fleet = Fleet(config, initial_soc(recordings, settings), checks)
     all_states = [States(recording) for recording in recordings]
     stopped = False
     with _progress(sum(map(len, logs))) as progress:
@@ -84,28 +92,35 @@ def run(args: argparse.Namespace) -> int:
     files = frames(all_states, args.out)
     for path, frame in files:
         write(frame, path)
+    written = [str(path) for path, _ in files]
+    if any(states.health for states in all_states):
+        written.append(str(write_health(all_states, args.out)))
     if stopped:
         kept = ", ".join(f"{len(frame)} rows in {path}" for path, frame in files)
         print(f"stopped; kept: {kept or 'nothing'}", file=sys.stderr)
-    _say(all_states, [str(path) for path, _ in files], fleet.counters, as_json=args.json)
-    return INTERRUPTED if stopped else int(len(logs) < len(args.logs))
+    _say(all_states, written, fleet.counters, as_json=args.json)
+    return INTERRUPTED if stopped else int(not all_read)
 
 
-def _read(paths: list[Path]) -> list[Log]:
-    """Read the logs; one that is none is reported, and the others go on."""
+def _read(paths: list[Path], cells: Cells) -> tuple[list[Log], bool]:
+    """Read the logs, a journal as one for each cell; one that is none is reported, and the others go on."""
+    from daemon.journal_logs import find_journal, read_journal_logs
     from daemon.log import read_log
 
-    logs = []
+    logs: list[Log] = []
+    all_read = True
     for path in paths:
+        journal = find_journal(path)
         try:
-            log = read_log(path)
-        except LogError as err:
+            found = read_journal_logs(journal, cells) if journal else [read_log(path)]
+        except (LogError, JournalError) as err:
             print(err, file=sys.stderr)
+            all_read = False
             continue
-        for row in log.broken:
+        for row in (row for log in found for row in log.broken):
             print(f"{path}:{row.line}: {row.why}; skipped", file=sys.stderr)
-        logs.append(log)
-    return logs
+        logs += found
+    return logs, all_read
 
 
 def _settings(args: argparse.Namespace) -> Settings:

@@ -1,4 +1,4 @@
-"""`service:`, `journal:`: where things are kept and what the service says of itself."""
+"""`service:`, `journal:`, `checkpoint:`: where things are kept and what the service says of itself."""
 
 from __future__ import annotations
 
@@ -33,5 +33,22 @@ class Journal(Section):
 
     keep_day: float = Field(7.0, gt=0.0, le=3_650.0, description="Blocks that were received longer ago are deleted.")
     keep_byte: int = Field(
-        2_147_483_648, ge=1_048_576, description="Bound on the journal's file; beyond it the oldest blocks are deleted."
+        2_147_483_648,
+        ge=1_048_576,
+        description="Bound on the journal's file; beyond it the oldest blocks are deleted, "
+        "but for those behind the older checkpoint.",
+    )
+
+
+class Checkpoint(Section):
+    """The fleet's memory on disk, so that a restart goes on where it was."""
+
+    every_second: float = Field(
+        60.0, ge=0.1, le=86_400.0, description="Wall time between checkpoints. Higher: a restart replays more."
+    )
+    journal_hour: float = Field(
+        24.0,
+        ge=0.0,
+        le=87_600.0,
+        description="How much of the journal is replayed where there is no checkpoint to use.",
     )

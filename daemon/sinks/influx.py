@@ -1,7 +1,8 @@
-"""States and events to InfluxDB, or to anything that takes its line protocol, one batch a flush.
+"""States, events and health reports to InfluxDB, or to anything that takes its line protocol, one batch a flush.
 
     bmsd,pack=p0,cell=c1,estimator=ekf-1a2b3c4d soc=0.61,...,flags="stale" 1763700000000
     bmsd_event,pack=p0,cell=c1,kind=rest,phase=begin begin_second=1763699000.0,... 1763700000000
+    bmsd_health,pack=p0,cell=c1,check=imodel soh=0.93,soh_std=0.01,...,model="svr-1a2b3c4d" 1763700000000
 
 Numbers are always floats: one integer once, and the server refuses the whole point ever after. The time is
 that of the event, so a point sent twice overwrites itself. Both APIs take the same lines through the same
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from daemon.config import InfluxSink as Rule
     from daemon.parcel import Parcel
-    from daemon.wire import Event, State
+    from daemon.wire import Event, Health, State
 
 BAD_POINT = {400, 413, 422}
 SETTINGS = {
@@ -58,6 +59,7 @@ class InfluxSink:
     async def deliver(self, parcel: Parcel) -> list[Refused]:
         """Write a batch; what the server refuses alone comes back with its reason. Raises SinkError."""
         lines = [_state_line(*one) for one in parcel.states] + [_event_line(*one) for one in parcel.events]
+        lines += [_health_line(*one) for one in parcel.health]
         return await asyncio.to_thread(self._write, lines)
 
     async def close(self) -> None:
@@ -132,6 +134,17 @@ def _event_line(name: str, event: Event) -> str:
     fields = [_floats({"begin_second": event.begin_second, **numbers})]
     fields += [f"{_tag(k)}={_text(v)}" for k, v in event.detail.items() if isinstance(v, str)]
     return f"bmsd_event,{tags} {','.join(fields)} {_milliseconds(event.unix_time_second)}"
+
+
+def _health_line(name: str, health: Health) -> str:
+    pack, cell = name.split("/", 1)
+    tags = f"pack={_tag(pack)},cell={_tag(cell)},check={_tag(health.check)}"
+    numbers = health.values | {f"{key}_std": value for key, value in health.std.items()}
+    finite = {key: value for key, value in numbers.items() if math.isfinite(value)}
+    texts = {"model": health.model, "trigger": health.trigger, "refused": health.refused or ""}
+    fields = _floats({"begin_second": health.begin_second, "in_domain": float(health.in_domain), **finite})
+    words = ",".join(f"{key}={_text(value)}" for key, value in texts.items())
+    return f"bmsd_health,{tags} {fields},{words} {_milliseconds(health.unix_time_second)}"
 
 
 def _floats(numbers: dict[str, float]) -> str:

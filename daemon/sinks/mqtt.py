@@ -1,4 +1,4 @@
-"""States, events, pack summaries and the service's own status to the broker, over a connection of its own.
+"""States, events, health reports, pack summaries and the service's own status to the broker, over a connection of its own.
 
 `<prefix>/status` is `online` from the moment we are connected and `offline` by our last will. What is retained
 is published again after each reconnect, since the broker may have lost it. A state that is old when it leaves
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from daemon.config import Config
     from daemon.parcel import Parcel
     from daemon.sinks.contract import Refused
-    from daemon.wire import CellsFrame, Event, PackState, State
+    from daemon.wire import CellsFrame, Event, Health, PackState, State
 
 ONLINE, OFFLINE = b"online", b"offline"
+CHECKS_MOST = 5  # reports kept of a cell, one a check
 
 
 class Publication(NamedTuple):
@@ -52,7 +53,7 @@ class MqttSink:
         client_id = f"{config.mqtt.client_id}-out"
         self._link = Link(config.mqtt, client_id, self, persistent=False, will=(self._status, OFFLINE))
         self._retained: dict[str, bytes] = {}  # by topic, the latest published last
-        self._retained_max = 3 * config.cells.cells_max  # a cell's, and at most a summary and a frame beside it
+        self._retained_max = (3 + CHECKS_MOST) * config.cells.cells_max  # a cell's, and its pack's summary and frame
         self._loop: asyncio.AbstractEventLoop | None = None
         self._connected = asyncio.Event()
         self._delivery: asyncio.Future[None] | None = None
@@ -103,9 +104,15 @@ class MqttSink:
         for name, event in parcel.events:
             topic = wire.event_topic(self._prefix, *name.split("/", 1))
             publications.append(Publication(topic, self._leaving(event, event.unix_time_second), retain=False))
+        for name, health in parcel.health:
+            pack, cell = name.split("/", 1)
+            topic = wire.health_topic(self._prefix, pack, cell, health.check)
+            payload = self._leaving(health, health.unix_time_second)
+            self._keep(topic, payload)
+            publications.append(Publication(topic, payload, retain=True))
         return publications
 
-    def _leaving(self, body: State | Event | PackState | CellsFrame, second: float) -> bytes:
+    def _leaving(self, body: State | Event | Health | PackState | CellsFrame, second: float) -> bytes:
         """Encode what leaves now; what is not of now says so."""
         old = time.time() - second > self._rule.historical_second
         return wire.encode(msgspec.structs.replace(body, historical=True) if old else body)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from daemon.config import SqliteSink as Rule
     from daemon.parcel import Parcel
     from daemon.sinks.contract import Refused
-    from daemon.wire import Event, State
+    from daemon.wire import Event, Health, State
 
 NAME, VERSION = "states.sqlite", 1
 TABLES = """
@@ -32,6 +32,11 @@ CREATE TABLE IF NOT EXISTS event (
     kind TEXT NOT NULL, phase TEXT NOT NULL, begin_second REAL NOT NULL, detail TEXT NOT NULL,
     stored_second REAL NOT NULL,
     UNIQUE (pack, cell, unix_time_second, kind, phase));
+CREATE TABLE IF NOT EXISTS health (
+    pack TEXT NOT NULL, cell TEXT NOT NULL, unix_time_second REAL NOT NULL,
+    check_name TEXT NOT NULL, model TEXT NOT NULL, trigger_kind TEXT NOT NULL, begin_second REAL NOT NULL,
+    soh REAL, soh_std REAL, refused TEXT, report TEXT NOT NULL, stored_second REAL NOT NULL,
+    UNIQUE (pack, cell, unix_time_second, check_name));
 """
 PUT_STATE = """
 INSERT INTO state VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET soc = excluded.soc,
@@ -42,13 +47,18 @@ PUT_EVENT = """
 INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
     begin_second = excluded.begin_second, detail = excluded.detail
 """
+PUT_HEALTH = """
+INSERT INTO health VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+    model = excluded.model, trigger_kind = excluded.trigger_kind, begin_second = excluded.begin_second,
+    soh = excluded.soh, soh_std = excluded.soh_std, refused = excluded.refused, report = excluded.report
+"""
 Row = tuple[object, ...]
 DAY_SECOND = 86_400.0
 TRIM_ROWS = 5_000  # deleted at a time, with each delivery: more than are put in at once
 
 
 class SqliteSink:
-    """Keeps states and events; a row is known by pack, cell and time, so that writing it again changes nothing."""
+    """Keeps what it is given; a row is known by pack, cell and time, so that writing it again changes nothing."""
 
     name = "sqlite"
     batch_items = 2_000
@@ -82,15 +92,17 @@ class SqliteSink:
         assert self._database is not None
         states = [_state_row(*one, now_second) for one in parcel.states]
         events = [_event_row(*one, now_second) for one in parcel.events]
-        self._database.guarded(lambda: self._put(states, events, now_second))
+        health = [_health_row(*one, now_second) for one in parcel.health]
+        rows = {"state": (PUT_STATE, states), "event": (PUT_EVENT, events), "health": (PUT_HEALTH, health)}
+        self._database.guarded(lambda: self._put(rows, now_second))
 
-    def _put(self, states: list[Row], events: list[Row], now_second: float) -> None:
+    def _put(self, rows: dict[str, tuple[str, list[Row]]], now_second: float) -> None:
         database = self._database
         assert database is not None
         with database.transaction():
-            database.run_many(PUT_STATE, states)
-            database.run_many(PUT_EVENT, events)
-        for table in ("state", "event"):
+            for put, items in rows.values():
+                database.run_many(put, items)
+        for table in rows:
             _trim(database, table, now_second - self._rule.keep_day * DAY_SECOND)
 
 
@@ -103,6 +115,13 @@ def _event_row(name: str, event: Event, now_second: float) -> Row:
     detail = msgspec.json.encode(event.detail).decode()
     known_by = (*name.split("/", 1), event.unix_time_second, event.kind, event.phase)
     return (*known_by, event.begin_second, detail, now_second)
+
+
+def _health_row(name: str, health: Health, now_second: float) -> Row:
+    known_by = (*name.split("/", 1), health.unix_time_second, health.check, health.model, health.trigger)
+    soh = (health.values.get("soh"), health.std.get("soh"))
+    report = msgspec.json.encode(health).decode()
+    return (*known_by, health.begin_second, *soh, health.refused, report, now_second)
 
 
 def _trim(database: Database, table: str, stored_before: float) -> None:

@@ -10,6 +10,7 @@ from estimators.cell_type import TABLES_FILE
 from estimators.circuit import Circuit
 from estimators.contract import NO_SAMPLE_SOC, NO_SAMPLE_STD, Estimate, Second, Start, State, to_nominal
 from estimators.domain import outside
+from estimators.soh.filter import weighed
 
 if TYPE_CHECKING:
     from estimators.cell_type import CellType
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 KNOWN_SOC_STD, UNKNOWN_SOC_STD = 0.01, 0.1
 SENSOR_OFFSET_C_RATE = 0.005  # std of the sensor's offset over the nominal capacity: half a point in an hour
-SOH_STD, SOH_WALK = 0.03, 1.7e-6  # held at its start; half a point in 100 days
+SOH_WALK = 1.7e-6  # the SOH is held at its start; half a point in 100 days
 
 
 class Coulomb:
@@ -40,6 +41,7 @@ class Coulomb:
             "start_std": np.where(np.isfinite(start.soc), KNOWN_SOC_STD, unknown_std),
             "seconds": np.zeros(len(start.soc)),
             "soh": start.soh.astype(np.float64),
+            "soh_variance": np.square(start.soh_std),
         }
 
     def step(self, state: State, second: Second) -> tuple[State, Estimate]:
@@ -52,8 +54,14 @@ class Coulomb:
             "start_std": state["start_std"].copy(),
             "seconds": state["seconds"] + 1.0,
             "soh": state["soh"].copy(),
+            "soh_variance": state["soh_variance"] + SOH_WALK**2,
         }
         return after, self._estimate(after, second)
+
+    def calibrate(self, state: State, soh: Float, soh_std: Float) -> State:
+        """Weigh the SOH of a health check against the one that is held."""
+        held, std = weighed(state["soh"], np.sqrt(state["soh_variance"]), soh, soh_std)
+        return state | {"soh": held, "soh_variance": np.square(std)}
 
     def _first_look(self, soc: Float, soh: Float, second: Second) -> Float:
         """Put the SOC that the voltage shows, less the ohmic drop, where none is known."""
@@ -71,6 +79,6 @@ class Coulomb:
     def _estimate(self, state: State, second: Second) -> Estimate:
         drift = SENSOR_OFFSET_C_RATE * state["seconds"] / 3600.0
         nominal_std = np.minimum(np.hypot(state["start_std"], drift), NO_SAMPLE_STD)
-        soh_std = np.sqrt(SOH_STD**2 + SOH_WALK**2 * state["seconds"])
+        soh_std = np.sqrt(state["soh_variance"])
         strange = outside(self.cell_type, second)
         return Estimate.of_nominal(state["soc_nominal"], nominal_std, state["soh"], soh_std, strange)

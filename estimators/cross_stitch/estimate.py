@@ -18,6 +18,7 @@ from estimators.cross_stitch import weights as weights_file
 from estimators.cross_stitch.network import FEATURES, SOH_PERIOD_SECOND, UNITS, Hidden
 from estimators.cross_stitch.sequence import PRIMING_SECOND
 from estimators.domain import outside
+from estimators.soh import filter as smooth
 from estimators.soh import health
 
 WARM_UP_SECOND = 120
@@ -62,7 +63,7 @@ class CrossStitch:
             "strange": np.zeros(cells),
             "seen": np.zeros((cells, domain.MEMORIES), np.float32),
         }
-        return state | health.init(start.soh)
+        return state | health.init(start.soh, start.soh_std)
 
     @torch.no_grad()
     def step(self, state: State, second: Second, shown_ampere: Float | None = None) -> tuple[State, Estimate]:
@@ -175,6 +176,11 @@ class CrossStitch:
         reference = self._weights.reference_soh
         stretch = 1.0 if np.isnan(reference) else state["start_soh"] / reference / health.accepted(state)[0]
         return np.asarray(np.minimum(usual * np.exp(log_std) * stretch, NO_SAMPLE_STD))
+
+    def calibrate(self, state: State, soh: Float, soh_std: Float) -> State:
+        """Take the SOH of a health check into the slow filter; the network itself is told at its next start."""
+        mine = {name: state[name] for name in ("soh_mean", "soh_covariance")}
+        return state | smooth.calibrate(mine, soh, soh_std, np.ones(len(soh), dtype=bool))
 
     def shown_soc(self, state: State) -> Float:
         """Give the SOC of present capacity that the voltage shows, whatever the SOH is taken for: [cell]."""

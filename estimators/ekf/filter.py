@@ -19,6 +19,7 @@ from estimators.cell_type import TABLES_FILE, weights_id
 from estimators.circuit import Circuit
 from estimators.contract import UNSURE_STD, Bool, Estimate, Float, Second, Start, State, to_nominal
 from estimators.domain import outside
+from estimators.soh.filter import weighed
 
 if TYPE_CHECKING:
     from estimators.cell_type import CellType, Tables
@@ -35,7 +36,7 @@ RESIDUAL_FLOOR_VOLT = 0.012  # no cell is the very one that the tables were made
 DOUBT_SOC, DOUBT_RESIDUALS = 0.1, 2.0  # mean innovation that a believed SOC cannot explain
 DOUBT_FROM_SECOND, DOUBT_OVER_SECOND = 10.0, 400.0
 REOPEN, REOPEN_MAX_STD = 2.0, 0.3  # deviation after giving up, in mean innovations
-SOH_STD, SOH_WALK = 0.03, 1.7e-6  # held at its start; half a point in 100 days
+SOH_WALK = 1.7e-6  # the SOH is held at its start; half a point in 100 days
 OFFSET_KEPT = float(np.exp(-1.0 / SENSOR_MEMORY_SECOND))
 
 
@@ -85,7 +86,7 @@ class Ekf:
             "hysteresis": np.zeros(cells),  # between the branches: -1 discharge, 1 charge; nobody knows it at first
             "doubt": np.zeros((cells, 3)),  # [cell, 3] means of slope x innovation and of slope^2, seconds in them
             "soh": start.soh.astype(np.float64),
-            "soh_variance": np.full(cells, SOH_STD**2),
+            "soh_variance": np.square(start.soh_std),
         }
 
     def step(self, state: State, second: Second) -> tuple[State, Estimate]:
@@ -128,6 +129,11 @@ class Ekf:
             "soh_variance": state["soh_variance"] + SOH_WALK**2,
         }
         return after, self._estimate(after, second)
+
+    def calibrate(self, state: State, soh: Float, soh_std: Float) -> State:
+        """Weigh the SOH of a health check against the one that is held."""
+        held, std = weighed(state["soh"], np.sqrt(state["soh_variance"]), soh, soh_std)
+        return state | {"soh": held, "soh_variance": np.square(std)}
 
     def _estimate(self, state: State, second: Second) -> Estimate:
         nominal_std, soh_std = np.sqrt(state["covariance"][:, 0]), np.sqrt(state["soh_variance"])

@@ -23,14 +23,17 @@ from estimators.contract import (
 )
 from estimators.domain import outside
 from estimators.fused.filter import OFFSET, SOC, SOH, Belief, Filter, chosen, correct, revive, soc_look, take_soh
+from estimators.soh import health
+from estimators.soh.filter import weighed
 
 if TYPE_CHECKING:
     from estimators.cell_type import CellType
     from estimators.cross_stitch import CrossStitch
 
 SOH_PERIOD_SECOND = 3600
-# of the SOC filter's own deviation: what errs alike for minutes is taken for as wrong as at the worst of times
+# of the deviation of SOC, its SOH given: what errs alike for minutes is taken for as wrong as at the worst of times
 STD_SHARE = 0.6
+TINY = 1e-12
 NETWORK = "network_"  # how the network's arrays are named in the state
 
 
@@ -50,7 +53,7 @@ class Fused:
     def init(self, start: Start) -> State:
         """Make the state of new cells; an unknown SOC waits for the first sample."""
         cells = len(start.soc)
-        belief = self._filter.begin(to_nominal(start.soc, start.soh), start.soh)
+        belief = self._filter.begin(to_nominal(start.soc, start.soh), start.soh, start.soh_std)
         state = _pack(belief) | {"seconds": np.zeros(cells, np.int64)}
         if self._network is not None:
             state |= {NETWORK + name: array for name, array in self._network.init(start).items()}
@@ -81,6 +84,20 @@ class Fused:
         belief = chosen(good, revive(belief, self._filter.offset_std), before)
         after |= _pack(belief) | {"seconds": state["seconds"] + good}
         return after, _estimate(belief, after["seconds"] > 0, strange)
+
+    def calibrate(self, state: State, soh: Float, soh_std: Float) -> State:
+        """Weigh the SOH of a health check against the believed one, in every story."""
+        belief, after = _unpack(state), dict(state)
+        if self._network is None:
+            mean, covariance = belief.mix()
+            held, std = weighed(mean[SOH], np.sqrt(np.maximum(covariance[1, 1], TINY)), soh, soh_std)
+        else:
+            mine = {n.removeprefix(NETWORK): a for n, a in state.items() if n.startswith(NETWORK)}
+            mine = self._network.calibrate(mine, soh, soh_std)
+            held, std = health.accepted(mine)
+            after |= {NETWORK + name: array for name, array in mine.items()}
+        take_soh(belief, np.ones(len(soh), dtype=bool), held, std)
+        return after | _pack(belief)
 
 
 def _network(cell_type: CellType) -> CrossStitch | None:
@@ -113,14 +130,17 @@ def _estimate(belief: Belief, seen: Bool, strange: Bool) -> Estimate:
     mean, covariance = belief.mix()
     soc_nominal, soh = mean[SOC], mean[SOH]
     missing: Float = (1.0 - soc_nominal) / soh
-    variance = covariance[0, 0] + 2.0 * missing * covariance[0, 1] + missing**2 * covariance[1, 1]
-    soc_std = np.where(seen, STD_SHARE * np.sqrt(np.maximum(variance, 0.0)) / soh, NO_SAMPLE_STD)
+    soh_variance = np.maximum(covariance[1, 1], TINY)
+    along: Float = covariance[0, 1] / soh_variance  # how far an error of SOH has moved the SOC
+    own = STD_SHARE**2 * np.maximum(covariance[0, 0] - along**2 * soh_variance, 0.0)
+    nominal_std = np.sqrt(own + along**2 * soh_variance)
+    soc_std = np.where(seen, np.sqrt(own + (along + missing) ** 2 * soh_variance) / soh, NO_SAMPLE_STD)
     return Estimate(
         soc=np.where(seen, to_present(soc_nominal, soh), NO_SAMPLE_SOC),
         soc_std=soc_std,
-        soc_nominal_std=np.where(seen, STD_SHARE * np.sqrt(np.maximum(covariance[0, 0], 0.0)), NO_SAMPLE_STD),
+        soc_nominal_std=np.where(seen, nominal_std, NO_SAMPLE_STD),
         soh=soh,
-        soh_std=np.sqrt(np.maximum(covariance[1, 1], 0.0)),
+        soh_std=np.sqrt(soh_variance),
         out_of_domain=strange,
         warming_up=soc_std > UNSURE_STD,
     )

@@ -34,7 +34,7 @@ STATES = 6
 KNOWN_SOC_STD, UNKNOWN_SOC_STD = 0.005, 0.25
 KNOWN_RC_C_RATE, UNKNOWN_RC_C_RATE = 0.35, 1.0  # what went on before the first sample
 HYSTERESIS_STD = 0.6  # anywhere between the branches
-SOH_STD, SOH_WALK = 0.02, 1.7e-6  # per square root of a second: half a point in 100 days
+SOH_WALK = 1.7e-6  # per square root of a second: half a point in 100 days
 SOH_SHARE = 0.03  # of a correction: the circuit's error is the same in every cycle
 SENSOR_MEMORY_SECOND = 3 * 86400.0  # how long the sensor's offset stays what it was
 SOC_WALK, RC_WALK_C_RATE = 1e-5, 4e-4  # per square root of a second
@@ -122,7 +122,7 @@ class Filter:
         self._noise[OFFSET] = (1.0 - self._decay[OFFSET] ** 2) * self.offset_std**2
         self._noise[SOH] = SOH_WALK**2
 
-    def begin(self, soc: Float, soh: Float) -> Belief:
+    def begin(self, soc: Float, soh: Float, soh_std: Float) -> Belief:
         """Begin with what is told: nominal SOC (NaN: not known), SOH and its deviation, [cell] each."""
         shape = (len(STORIES), len(soc))
         mean = np.zeros((STATES, *shape))
@@ -134,7 +134,7 @@ class Filter:
         covariance[FAST, FAST] = covariance[SLOW, SLOW] = rc**2
         covariance[HYSTERESIS, HYSTERESIS] = HYSTERESIS_STD**2
         covariance[OFFSET, OFFSET] = self.offset_std[:, None] ** 2
-        covariance[SOH, SOH] = SOH_STD**2
+        covariance[SOH, SOH] = soh_std**2
         log_weight = np.repeat([[s.log_weight] for s in STORIES], len(soc), axis=1)
         return Belief(mean, covariance, log_weight)
 
@@ -228,12 +228,16 @@ def correct(belief: Belief, look: Look, age_second: Float) -> Belief:
 
 
 def take_soh(belief: Belief, which: Bool, soh: Float, std: Float) -> None:
-    """Put a SOH that was filtered elsewhere, from more than the voltage, in every story. Changes `belief`."""
+    """Put a SOH that was filtered elsewhere, from more than the voltage, in every story. Changes `belief`.
+
+    What stood with the old SOH moves along with it; given the SOH, all is as it was (Jeffrey's rule).
+    """
     cells = np.flatnonzero(which)
-    for number in range(len(STORIES)):
-        belief.covariance[SOH, :, number, cells] = belief.covariance[:, SOH, number, cells] = 0.0
-        belief.covariance[SOH, SOH, number, cells] = std[cells] ** 2
-        belief.mean[SOH, number, cells] = soh[cells]
+    mean, p = belief.mean[..., cells], belief.covariance[..., cells]
+    along = p[:, SOH] / p[SOH, SOH]
+    moved = along[:, None] * along[None]
+    belief.mean[..., cells] = mean + along * (soh[cells] - mean[SOH])
+    belief.covariance[..., cells] = p + moved * (std[cells] ** 2 - p[SOH, SOH])
 
 
 def revive(belief: Belief, offset_std: Float) -> Belief:

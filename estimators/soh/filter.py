@@ -35,6 +35,7 @@ CATCH_UP = 0.25  # of a standard deviation, more than that, in one step
 ERROR_MEMORY_SECOND = 5 * 86_400.0
 ERROR_SHARE, WHITE_SHARE = 0.866, 0.5  # of the standard deviation that is said: squares add up to 1
 OUTLIER = 2.5  # standard deviations of the innovation
+ALIKE = 0.7  # a check errs alike each time: however often it speaks, it counts for no more than two of it
 TINY = 1e-12
 DAY_SECOND = 86_400.0
 
@@ -84,7 +85,22 @@ def calibrate(state: State, soh: Float, std: Float, which: Bool) -> State:
     by = np.zeros_like(state["soh_mean"])
     by[:, 0] = 1.0
     surprise, gain, _ = _gain(state, by, soh, np.square(std))
-    return _chosen(state, _updated(state, by, gain, surprise, np.square(std)), which)
+    new = _updated(state, by, gain, surprise, np.square(std))
+    variance = new["soh_covariance"]
+    variance[:, 0, 0] = _not_surer(state["soh_covariance"][:, 0, 0], variance[:, 0, 0], std)
+    return _chosen(state, new, which)
+
+
+def weighed(soh: Float, std: Float, said: Float, said_std: Float) -> tuple[Float, Float]:
+    """Weigh a SOH and the one that a check says by their variances: SOH and standard deviation, all [cell]."""
+    before, white = np.square(std), np.square(said_std)
+    gain = before / (before + white)
+    return soh + gain * (said - soh), np.sqrt(_not_surer(before, gain * white, said_std))
+
+
+def _not_surer(before: Float, after: Float, said_std: Float) -> Float:
+    """Keep a variance from falling below what one and the same check can ever tell."""
+    return np.asarray(np.minimum(before, np.maximum(after, np.square(ALIKE * said_std))))
 
 
 def _moved(state: State, efc: Float, elapsed_second: Float) -> State:

@@ -31,6 +31,9 @@ class Counting:
         estimate = Estimate(soc, std, 3.0 * std, state["soh"].copy(), 2.0 * std, hot, soc > 2)
         return {"soc": soc, "soh": state["soh"].copy()}, estimate
 
+    def calibrate(self, state, soh, soh_std):
+        return state | {"soh": soh.copy()}
+
 
 def write_cell_type(folder):
     """Make a folder that is a cell type."""

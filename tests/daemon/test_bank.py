@@ -31,7 +31,7 @@ def test_rows_are_stepped_in_fixed_shapes_of_16_and_more_with_little_padding(row
     estimator = Watched()
     cells = Bank(estimator)
     cells.grow(rows)
-    cells.start(np.arange(rows), Start(np.full(rows, 0.5), np.linspace(0.8, 1.0, rows)))
+    cells.start(np.arange(rows), Start.told(np.full(rows, 0.5), np.linspace(0.8, 1.0, rows)))
     estimate = cells.step(np.arange(rows), second(rows))
     assert set(estimator.shapes) <= set(SHAPES)
     assert sum(estimator.shapes) <= max(16, 2 * rows)
@@ -51,7 +51,7 @@ def test_chunks_take_every_row():
 def test_only_the_cells_named_move():
     cells = Bank(Counting(None))
     cells.grow(8)
-    cells.start(np.arange(8), Start(np.full(8, 0.5), np.ones(8)))
+    cells.start(np.arange(8), Start.told(np.full(8, 0.5), np.ones(8)))
     cells.step(np.array([6, 2]), second(2))
     moved = cells.state["soc"] != 0.5
     assert np.flatnonzero(moved).tolist() == [2, 6]

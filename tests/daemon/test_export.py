@@ -12,7 +12,7 @@ from daemon.cli import main
 from daemon.config import SqliteSink as Rule
 from daemon.parcel import Parcel
 from daemon.sinks.sqlite import SqliteSink
-from daemon.wire import Event, State
+from daemon.wire import Event, Health, State
 
 
 @pytest.fixture
@@ -24,7 +24,9 @@ async def store(tmp_path):
         for k in (2, 0, 1)
         for p, c in (("p1", "a"), ("p0", "b"), ("p0", "a"))
     ]
-    await sink.deliver(Parcel(states, [("p0/a", Event(1.0, "rest", "begin", 0.5, {"c_rate": 0.01}))]))
+    health = Health(1.0, "rest", "svr-1", "rest", 0.5, {"soh": 0.9}, {"soh": 0.01})
+    event = Event(1.0, "rest", "begin", 0.5, {"c_rate": 0.01})
+    await sink.deliver(Parcel(states, [("p0/a", event)], [("p0/a", health)]))
     await sink.close()
     return tmp_path
 
@@ -49,6 +51,7 @@ def test_it_can_be_narrowed(store):
     assert some.select("pack", "cell", "unix_time_second").rows() == [("p0", "a", 1.0)]
     assert len(run(store, "x.csv", "--pack", "nobody")) == 0
     assert run(store, "e.csv", "--events")["kind"].to_list() == ["rest"]
+    assert run(store, "h.parquet", "--health").select("check_name", "soh", "refused").rows() == [("rest", 0.9, None)]
 
 
 def test_the_summary_is_for_people_or_machines(store, capsys):

@@ -153,3 +153,10 @@ def test_broken_vendor_files_are_refused():
     for path in paths:
         with pytest.raises(LogError, match="lacks current_ampere, test_time_second, voltage_volt"):
             read_log(path)
+
+
+def test_a_log_that_has_only_the_time_of_its_steps_is_told_why_that_will_not_do(tmp_path):
+    path = tmp_path / "c20.csv"
+    path.write_text("step_time_second,voltage_volt,current_ampere\n5.0,2.5873,0.05\n")
+    with pytest.raises(LogError, match=r"lacks test_time_second \(the time of a step"):
+        read_log(path)

@@ -6,12 +6,16 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from daemon.config import Outbox as Rule
+from daemon.errors import JournalError
+from daemon.journal import Position
 from daemon.outbox import Outbox
-from daemon.parcel import Parcel
+from daemon.parcel import Parcel, decode, encode
 from daemon.sinks.contract import Refused
-from daemon.wire import Event, State
+from daemon.wire import Event, Health, State
 
 DAY = 86_400.0
 
@@ -134,6 +138,8 @@ def test_a_damaged_parcel_is_left_out_and_a_damaged_file_set_aside(tmp_path, cap
             outbox.add(parcel(10 * k), 0.0)
         outbox._database.run("UPDATE parcel SET body = x'00' WHERE id = 2")
         assert seconds(outbox.next("a", 100)) == [*(float(k) for k in range(10)), *(float(k) for k in range(20, 30))]
+        assert outbox.dropped == {"a": 11}
+        assert outbox.waiting()["a"].items == 22
     (tmp_path / "outbox.sqlite").write_bytes(b"no database" * 1_000)
     with closing(Outbox(tmp_path, Rule(), ["a"])) as outbox:
         assert outbox.next("a", 100) is None
@@ -144,9 +150,68 @@ def test_a_damaged_parcel_is_left_out_and_a_damaged_file_set_aside(tmp_path, cap
 
 def test_halves_part_any_parcel_and_lose_nothing():
     for count in range(1, 6):
-        whole = parcel(0, count)
+        reports = [(f"p0/c{k}", Health(0.0, "rest", "svr-1", "rest", 0.0, {"soh": 0.9})) for k in range(count)]
+        whole = Parcel(parcel(0, count).states, parcel(0, count).events, reports)
         while len(whole) > 1:
             first, second = whole.halves()
             assert 0 < len(first) < len(whole)
             assert Parcel.join([first, second]) == whole
+            assert decode(encode(whole)) == whole
             whole = second
+
+
+def test_it_knows_the_block_that_brought_about_the_newest_parcel_after_a_restart_too(tmp_path):
+    with closing(Outbox(tmp_path, Rule(), ["a"])) as outbox:
+        assert outbox.position == Position()
+        outbox.add(parcel(0), 0.0, Position("j", 3))
+        outbox.add(parcel(10), 0.0)  # the clock brought it about
+        outbox.add(parcel(20), 0.0, Position("j", 4))
+    with closing(Outbox(tmp_path, Rule(), ["a"])) as outbox:
+        assert outbox.position == ("j", 4)
+
+
+STEPS = ("add", "deliver", "refuse", "lag", "old", "restart", "full", "parcel damaged", "file damaged")
+
+
+@settings(max_examples=60, deadline=None)
+@example(steps=[(step, "a") for step in ("add", "lag", "file damaged", "deliver", "add")])
+@given(steps=st.lists(st.tuples(st.sampled_from(STEPS), st.sampled_from(["a", "b"])), max_size=40))
+def test_what_was_produced_is_delivered_or_waits_or_was_refused_or_dropped_to_the_last_item(tmp_path_factory, steps):
+    folder = tmp_path_factory.mktemp("outbox")
+    outbox, made, on_its_way = Outbox(folder, Rule(keep_day=1.0), ["a", "b"]), 0, {}
+    for now, (step, sink) in enumerate(steps):
+        if step == "add":
+            outbox.add(parcel(10 * now), float(now), Position("j", now))
+            made += 11
+        elif step in {"deliver", "refuse"} and (found := on_its_way.pop(sink, None) or outbox.next(sink, 20)):
+            outbox.done(sink, found[0], [Refused("x", "no")] * 3 if step == "refuse" else [], float(now))
+        elif step == "lag" and (found := outbox.next(sink, 20)):
+            on_its_way[sink] = found
+        elif step == "old":
+            outbox.trim(DAY + now / 2)
+        elif step == "full":
+            pages = outbox._database.run("PRAGMA page_count").fetchone()[0]
+            outbox._database.run(f"PRAGMA max_page_count = {pages}")
+            with pytest.raises(JournalError):
+                outbox.add(parcel(0, 2_000), float(now))
+            outbox.drop(2_001)
+            made += 2_001
+            outbox._database.run("PRAGMA max_page_count = 1000000")
+        elif step == "parcel damaged":
+            outbox._database.run("UPDATE parcel SET body = x'00' WHERE id = (SELECT min(id) FROM parcel)")
+        elif step == "file damaged":
+            outbox._database._begin_anew(sqlite3.DatabaseError("disk image is malformed"))
+        elif step == "restart":
+            outbox.close()
+            outbox, made = Outbox(folder, Rule(keep_day=1.0), ["a", "b"]), 0
+        tally = outbox.tally()
+        assert tally.produced == made
+        for name in ("a", "b"):
+            ended = [tally.waiting[name], tally.delivered[name], tally.refused[name], tally.dropped[name]]
+            assert tally.carried[name] + made == sum(ended), (step, name, tally)
+            assert min(ended) >= 0
+    for name in ("a", "b"):  # and what waits is there
+        while found := outbox.next(name, 10_000):
+            outbox.done(name, found[0], [], 0.0)
+    assert set(outbox.tally().waiting.values()) == {0}
+    outbox.close()

@@ -125,6 +125,7 @@ def test_a_pack_is_summed_up_when_it_has_news():
     assert (summary.cells, summary.soc_min, summary.soc_mean, summary.soc_max) == (2, 0.4, 0.45, 0.5)
     assert (summary.soc_spread, summary.soh_mean, summary.unix_time_second) == (0.1, 0.85, 6.0)
     assert summary.weakest_cell == "b"  # 0.4 x 0.9 < 0.5 x 0.8
+    assert summary.imbalance == 0.14  # 0.6 x 0.9 is missing from the one, 0.5 x 0.8 from the other
     assert (frame.cell, frame.soc, frame.unix_time_second) == (["a", "b"], [0.5, 0.4], [5.0, 6.0])
     assert publisher.packs(NAMES) == []
     said(publisher, (2, 6, 0.7))  # inside its dead band, yet the frame moves on

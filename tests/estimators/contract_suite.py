@@ -14,7 +14,7 @@ def start(rows, seed=0):
     random = np.random.default_rng(seed)
     soc, soh = random.uniform(0.2, 1.0, rows), random.uniform(0.8, 1.0, rows)
     soc[::3] = np.nan
-    return Start(soc, soh)
+    return Start.told(soc, soh)
 
 
 def drive(seconds, rows, seed=0):
@@ -87,7 +87,7 @@ class EstimatorContract:
         order = np.random.default_rng(5).permutation(64)
         begin, seconds = start(64), drive(SECONDS, 64)
         _, plain = run(estimator, estimator.init(begin), seconds)
-        permuted = estimator.init(Start(begin.soc[order], begin.soh[order]))
+        permuted = estimator.init(Start.told(begin.soc[order], begin.soh[order]))
         _, shuffled = run(estimator, permuted, [pick(s, order) for s in seconds])
         assert_equal_bits([a[:, order] for a in stacked(plain)], stacked(shuffled))
 
@@ -117,7 +117,7 @@ class EstimatorContract:
         fleet_state, fleet = run(estimator, estimator.init(begin), seconds)
         alone = np.full(ROWS, slot)  # padded with copies of itself
         state, own = run(
-            estimator, estimator.init(Start(begin.soc[alone], begin.soh[alone])), [pick(s, alone) for s in seconds]
+            estimator, estimator.init(Start.told(begin.soc[alone], begin.soh[alone])), [pick(s, alone) for s in seconds]
         )
         assert_equal_bits([a[:, slot] for a in stacked(fleet)], [a[:, 0] for a in stacked(own)])
         assert_equal_bits([a[slot] for a in fleet_state.values()], [a[0] for a in state.values()])

@@ -65,6 +65,39 @@ def test_logs_without_a_label_are_predicted_all_the_same(logs, tmp_path, capsys)
     assert frame["truth"].null_count() == len(frame) == 2 * 900
 
 
+def test_what_no_log_says_is_told_on_the_command_line(logs, tmp_path, capsys):
+    """The SOC of the first row and the temperature of a log that has nothing but voltage and current."""
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    log = min(logs.iterdir())
+    polars.read_csv(log).drop("soc", "soh", "temperature_celsius").write_csv(bare / "drive.csv")
+    labels = tmp_path / "said.yaml"
+    labels.write_text("- files: [drive]\n  initial_soc: 0.9\n")
+    words = ("coulomb", "--alone", "--data", bare, "--cell-type", "generic-nca", "--labels", labels)
+    (right,) = (
+        r for r in scores(evaluated(capsys, *words)) if r["case"] == "right start" and not r["mean_over_temperatures"]
+    )
+    assert right["mae_point"] < 0.1
+    error = []
+    for celsius in (25, -20):
+        words = ("ekf", *words[1:8], "--ambient-temperature-celsius", celsius)
+        rows = scores(evaluated(capsys, *words))
+        error.append(next(r["mae_point"] for r in rows if r["case"] == "30 points wrong"))
+    assert error[0] != error[1]
+
+
+def test_labels_that_are_not_there_are_refused(logs, capsys):
+    words = ("--data", str(logs), "--cell-type", "generic-nca", "--labels", "nowhere.yaml")
+    assert main(["evaluate", "coulomb", "--alone", *words]) == 2
+    assert "no file nowhere.yaml" in capsys.readouterr().err
+
+
+def test_how_sure_a_soc_is_depends_on_whether_the_soh_is_told_or_a_guess(logs, capsys):
+    words = ("fused", "--alone", "--data", logs, "--cell-type", "lfp-1200mah")
+    guessed, told = (scores(evaluated(capsys, *words, *more)) for more in ((), ("--initial-soh", "0.9")))
+    assert [r["interval_90_point"] for r in guessed] != [r["interval_90_point"] for r in told]
+
+
 def test_starts_inside_a_run_are_timed(tmp_path, capsys):
     log = tmp_path / "25c_drive.csv"
     assert main(["simulate", "--log", str(log), "--cells", "1", "--seconds", "1500", "--seed", "3"]) == 0

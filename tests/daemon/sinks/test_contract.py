@@ -179,11 +179,11 @@ async def test_an_outage_fills_the_outbox_and_all_arrives_afterwards(place, tmp_
             await delivery.put(Parcel(states(100 * k, 100 * k + 100)))
             expected |= keys(Parcel(states(100 * k, 100 * k + 100)))
         if place.has_outage:
-            assert (await delivery.waiting())[sink.name].items == 500
+            assert (await delivery.tally()).waiting[sink.name] == 500
         place.begin()
 
         async def empty() -> bool:
-            return (await delivery.waiting())[sink.name].items == 0
+            return (await delivery.tally()).waiting[sink.name] == 0
 
         await soon(empty)
         place.end()

@@ -13,7 +13,7 @@ from daemon.config import InfluxSink as Rule
 from daemon.errors import SinkError
 from daemon.parcel import Parcel
 from daemon.sinks.influx import InfluxSink
-from daemon.wire import Event, State
+from daemon.wire import Event, Health, State
 from tests.service.databases import ask, make_influx1, make_victoria
 
 
@@ -78,12 +78,16 @@ async def deliver(rule: Rule, what: Parcel):
 
 async def test_numbers_are_floats_flags_one_string_and_the_time_is_the_events(server):
     detail = {"c_rate": 1, "why": 'a "b" c', "bad": float("nan")}
-    what = Parcel(parcel("c0").states, [("p0/c0", Event(1_763_700_000.25, "rest", "end", 1_763_699_000.0, detail))])
+    health = Health(1_763_700_001.0, "rest", "svr-1", "rest", 5.0, {"soh": 1, "rul_cycle": float("nan")}, {"soh": 0.5})
+    event = Event(1_763_700_000.25, "rest", "end", 1_763_699_000.0, detail)
+    what = Parcel(parcel("c0").states, [("p0/c0", event)], [("p0/c0", health)])
     assert await deliver(Rule(url=server.url), what) == []
     tags, event = "pack=p0,cell=c0", "kind=rest,phase=end"
     assert server.lines == [
         f'bmsd,{tags},estimator=ekf-1 soc=0.5,soc_std=0.0,soh=1.0,soh_std=0.25,flags="stale,clock" 1763700000000',
         f'bmsd_event,{tags},{event} begin_second=1763699000.0,c_rate=1.0,why="a \\"b\\" c" 1763700000250',
+        f"bmsd_health,{tags},check=rest begin_second=5.0,in_domain=1.0,soh=1.0,soh_std=0.5,"
+        'model="svr-1",trigger="rest",refused="" 1763700001000',
     ]
 
 

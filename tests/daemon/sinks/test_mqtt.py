@@ -13,7 +13,7 @@ import pytest
 from daemon.config import Config, Mqtt, Publish
 from daemon.parcel import Parcel
 from daemon.sinks.mqtt import MqttSink
-from daemon.wire import CellsFrame, Event, PackState, State
+from daemon.wire import CellsFrame, Event, Health, PackState, State
 from tests.service.programs import wait_for
 from tests.service.running import Ear
 
@@ -26,7 +26,7 @@ def state(second: float) -> State:
 
 def summary(second: float) -> tuple[str, PackState, CellsFrame]:
     frame = CellsFrame([second], ["c0"], [0.5], [0.01], [0.9], [0.02], [[]])
-    return "p0", PackState(second, 1, 0.5, 0.5, 0.5, 0.0, 0.9, 0.9, 0.9, "c0"), frame
+    return "p0", PackState(second, 1, 0.5, 0.5, 0.5, 0.0, 0.9, 0.9, 0.9, "c0", 0.0), frame
 
 
 @contextlib.asynccontextmanager
@@ -60,15 +60,17 @@ async def test_status_is_online_while_connected_and_offline_after_a_goodbye(mosq
     await heard(ear, "bms/status", b"offline")
 
 
-async def test_states_are_retained_and_events_are_not(mosquitto_broker, ear):
+async def test_states_and_health_reports_are_retained_and_events_are_not(mosquitto_broker, ear):
     async with opened(mosquitto_broker.port) as sink:
         now = time.time()
-        await sink.deliver(Parcel([("p0/c0", state(now))], [("p0/c0", Event(now, "rest", "begin", now))]))
+        health = Health(now, "rest", "svr-1", "rest", now)
+        event = Event(now, "rest", "begin", now)
+        await sink.deliver(Parcel([("p0/c0", state(now))], [("p0/c0", event)], [("p0/c0", health)]))
         sink.show([summary(now)])
         sink.show_metrics(b"{}")
         await heard(ear, "bms/status/metrics")
         late = Ear(mosquitto_broker.port)
-        for topic in ("bms/state/p0/c0", "bms/state/p0", "bms/state/p0/cells", "bms/status/metrics", "bms/status"):
+        for topic in ("bms/state/p0/c0", "bms/health/p0/c0/rest", "bms/state/p0", "bms/state/p0/cells", "bms/status/metrics", "bms/status"):
             await heard(late, topic)
         assert late.last("bms/event/p0/c0") is None
         assert all(retained for _, _, retained in late.heard)

@@ -28,7 +28,7 @@ class TestContractWithoutTables(EstimatorContract):
 
 def test_an_hour_at_one_c_takes_the_whole_present_capacity(cell_type):
     estimator, soh = Coulomb(cell_type), np.array([0.8])
-    state = estimator.init(Start(np.array([1.0]), soh))
+    state = estimator.init(Start.told(np.array([1.0]), soh))
     second = Second(np.array([3.7]), np.array([-0.8 * CAPACITY_AH]), np.array([25.0]))
     for _ in range(3600):
         state, estimate = estimator.step(state, second)
@@ -37,7 +37,7 @@ def test_an_hour_at_one_c_takes_the_whole_present_capacity(cell_type):
 
 def test_it_grows_less_sure_with_time(cell_type):
     estimator = Coulomb(cell_type)
-    state = estimator.init(Start(np.array([0.5]), np.array([0.9])))
+    state = estimator.init(Start.told(np.array([0.5]), np.array([0.9])))
     deviations = []
     for _ in range(7200):
         state, estimate = estimator.step(state, Second(np.array([3.6]), np.array([0.0]), np.array([25.0])))
@@ -49,7 +49,7 @@ def test_it_grows_less_sure_with_time(cell_type):
 def test_an_unknown_start_is_read_off_the_first_voltage_less_the_ohmic_drop(cell_type, tables):
     shown = show(tables, make_drive(60), soc=0.6, soh=0.9)
     estimator = Coulomb(cell_type)
-    state = estimator.init(Start(np.array([np.nan]), np.array([0.9])))
+    state = estimator.init(Start.told(np.array([np.nan]), np.array([0.9])))
     for second in seconds_of(shown):
         state, estimate = estimator.step(state, second)
     assert estimate.soc[0] == pytest.approx(shown.soc[-1], abs=0.04)
@@ -59,7 +59,7 @@ def test_an_unknown_start_is_read_off_the_first_voltage_less_the_ohmic_drop(cell
 
 def test_what_leaves_the_limits_of_the_cell_type_is_out_of_domain(cell_type):
     estimator = Coulomb(cell_type)
-    state = estimator.init(Start(np.full(5, 0.5), np.full(5, 0.9)))
+    state = estimator.init(Start.told(np.full(5, 0.5), np.full(5, 0.9)))
     second = Second(
         np.array([3.6, 4.4, 3.6, 3.6, 3.6]),
         np.array([0.0, 0.0, -11.0, 0.0, np.nan]),

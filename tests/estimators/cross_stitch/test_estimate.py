@@ -25,7 +25,7 @@ class TestContract(EstimatorContract):
 def stepped(estimator, drive, soh, rows):
     """SOC of nominal capacity and the tower's SOH [second, cell]; the last cell is repeated up to `rows` rows."""
     pick = np.minimum(np.arange(rows), drive.shape[1] - 1)
-    state = estimator.init(Start(np.full(rows, np.nan), soh[pick]))
+    state = estimator.init(Start.told(np.full(rows, np.nan), soh[pick]))
     out = []
     for second in drive[:, pick]:
         state, estimate = estimator.step(state, Second(*second.T))
@@ -127,7 +127,7 @@ def test_the_deviation_of_the_step_is_that_of_the_sequence(calibrated, drive):
     (found,) = errors(
         estimator._network, [Run("a", *raw.T, nothing, nothing)], 0.95, weights.load(calibrated.folder).uncertainty
     )
-    state, stds, soh = estimator.init(Start(np.full(16, np.nan), np.full(16, 0.95))), [], []
+    state, stds, soh = estimator.init(Start.told(np.full(16, np.nan), np.full(16, 0.95))), [], []
     for second in data[:, np.zeros(16, int)]:
         state, estimate = estimator.step(state, Second(*second.T))
         stds.append(state["soc_std"][0])
@@ -150,7 +150,7 @@ def test_a_cell_once_far_from_all_training_is_not_trusted_again_at_once(calibrat
 def test_the_soh_tower_starts_anew_each_day_from_what_is_published(untrained, drive, monkeypatch):
     monkeypatch.setattr(stepping, "RESTART_SECOND", 7_200)
     estimator, data = CrossStitch(untrained), drive(7_201, 1)[:, [0] * 16]
-    state = estimator.init(Start(np.full(16, np.nan), np.full(16, 0.9)))
+    state = estimator.init(Start.told(np.full(16, np.nan), np.full(16, 0.9)))
     for second in data[:-1]:
         before = state
         state, estimate = estimator.step(state, Second(*second.T))
@@ -164,7 +164,7 @@ def test_the_soh_tower_starts_anew_each_day_from_what_is_published(untrained, dr
 
 def test_the_published_soh_moves_slowly_whatever_the_tower_says(untrained, drive):
     estimator, data = CrossStitch(untrained), drive(7_201, 1)[:, [0] * 16]
-    state = estimator.init(Start(np.full(16, np.nan), np.full(16, 0.9)))
+    state = estimator.init(Start.told(np.full(16, np.nan), np.full(16, 0.9)))
     shown = []
     for second in data:
         state, estimate = estimator.step(state, Second(*second.T))

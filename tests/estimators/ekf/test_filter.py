@@ -28,7 +28,7 @@ def ekf(cell_type):
 
 def follow(ekf, shown, soc, soh=0.9, offset_ampere=0.0):
     """Error in points and deviation in points, [second]."""
-    state = ekf.init(Start(np.array([soc]), np.array([soh])))
+    state = ekf.init(Start.told(np.array([soc]), np.array([soh])))
     said = []
     for row in zip(shown.voltage_volt, shown.current_ampere + offset_ampere, shown.temperature_celsius, strict=True):
         state, estimate = ekf.step(state, Second(*(np.array([x]) for x in row)))
@@ -142,7 +142,7 @@ def test_the_shipped_tables_follow_a_recorded_drive_cycle_that_they_have_not_see
     *columns, net = np.loadtxt(path, delimiter=",", skiprows=1, max_rows=3600)[:, [1, 2, 3, 5]].T
     ekf = Ekf(CellType.load("panasonic-18650pf"))
     soh = np.array([0.93])
-    state = ekf.init(Start(to_present(np.array([1.0]), soh), soh))
+    state = ekf.init(Start.told(to_present(np.array([1.0]), soh), soh))
     error = []
     for row in zip(*columns, strict=True):
         state, estimate = ekf.step(state, Second(*(np.array([x]) for x in row)))

@@ -8,7 +8,7 @@ from tests.estimators.soh.test_capacity import HOUR, driven
 def watched(soh, told, hours, said=None):
     """Accepted SOH and its standard deviation, hour by hour, of one cell whose estimator says what it was told."""
     c_rate, soc = driven(soh, hours=hours)
-    state, every, shown = health.init(np.array([told])), np.array([True]), []
+    state, every, shown = health.init(np.array([told]), np.array([0.05])), np.array([True]), []
     for number, (i, y) in enumerate(zip(c_rate, soc, strict=True), start=1):
         state = health.second(state, i, y, every)
         if number % HOUR == 0:
@@ -34,7 +34,7 @@ def test_an_hour_is_counted_once():
 
 
 def test_an_estimator_that_repeats_the_accepted_soh_hardly_confirms_it():
-    state, every = health.init(np.array([0.9])), np.array([True])
+    state, every = health.init(np.array([0.9]), np.array([0.05])), np.array([True])
     state = state | filter_.calibrate(state, np.array([0.9]), np.array([0.01]), every)
     for _ in range(24):
         state = health.hour(state, health.accepted(state)[0], np.array([0.005]), every)

@@ -1,0 +1,118 @@
+"""`bmsd health`: what a log's rests, charges and pulse tests say of a cell's health."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from daemon.replay import States
+    from daemon.wire import Health
+
+EXAMPLE = "bmsd health log.csv --cell-type panasonic-18650pf --plot pictures/"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.add_argument("logs", type=Path, nargs="+", metavar="LOG", help="recorded logs of one kind of cell")
+    parser.add_argument("--cell-type", required=True, metavar="TYPE", help="a name or a folder")
+    parser.add_argument("--initial-soc", type=float, metavar="SOC", help="at the log's first row (default: unknown)")
+    parser.add_argument("--initial-soh", type=float, metavar="SOH", help="default: the type's usual")
+    parser.add_argument("--ambient-temperature-celsius", type=float, help="where the log has no temperature")
+    parser.add_argument("--plot", type=Path, metavar="DIR", help="draw relaxations, trajectories and the SOH")
+    parser.add_argument("--json", action="store_true", help="one report a line")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Replay the logs, and say what the checks found."""
+    import msgspec
+
+    from daemon.config import Config
+    from daemon.errors import LogError
+    from daemon.fleet import Fleet
+    from daemon.health.checks import examiner
+    from daemon.log import read_log
+    from daemon.replay import Settings, States, configure, initial_soc, place, straight
+
+    if args.plot:
+        _look_for_matplotlib()
+    logs = []
+    for path in args.logs:
+        try:
+            logs.append(read_log(path))
+        except LogError as err:
+            print(err, file=sys.stderr)
+    if not logs:
+        return 1
+    settings = Settings(
+        args.cell_type,
+        initial_soc=args.initial_soc,
+        initial_soh=args.initial_soh,
+        ambient_temperature_celsius=args.ambient_temperature_celsius,
+    )
+    recordings = place(logs, settings)
+    config = configure(Config(), recordings, settings)
+    all_states = [States(recording) for recording in recordings]
+    fleet = Fleet(config, initial_soc(recordings, settings), examiner(config.health))
+    straight(fleet, all_states, float("inf"), lambda _more: None)
+    if args.json:
+        for states in all_states:
+            for line in states.health_lines():
+                print(msgspec.json.encode(line).decode())
+    else:
+        for states in all_states:
+            _show(states)
+    if args.plot:
+        from daemon.health.pictures import draw
+
+        for path in draw(all_states, args.plot):
+            print(f"wrote {path}", file=sys.stderr)
+    return int(len(logs) < len(args.logs))
+
+
+def _look_for_matplotlib() -> None:
+    """Raise UsageError before anything is computed where no picture can be drawn."""
+    from importlib.util import find_spec
+
+    from daemon.errors import UsageError
+
+    if find_spec("matplotlib") is None:
+        raise UsageError("pictures need matplotlib", where="--plot", mend="pip install 'bmsd[plots]'")
+
+
+def _show(states: States) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    name = states.recording.log.path.name
+    if not states.health:
+        print(f"{name}: nothing to look at: no rest, charge or pulse test was over in it")
+        return
+    table = Table(title=name, box=box.SIMPLE_HEAD, title_justify="left")
+    for heading in ("at hour", "check", "of a", "found", "domain", "SOH", "ms"):
+        table.add_column(heading, justify="right" if heading in {"at hour", "ms"} else "left")
+    for report in states.health:
+        hour = (report.unix_time_second - states.recording.base_second) / 3_600.0
+        table.add_row(
+            f"{hour:.2f}",
+            report.check,
+            report.trigger,
+            _found(report),
+            "" if report.in_domain else "outside",
+            "" if report.soh_effect == "none" else report.soh_effect,
+            f"{report.cost_ms:.1f}",
+        )
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
+
+
+def _found(report: Health) -> str:
+    """Spell values with their deviations, or why there are none."""
+    if report.refused is not None:
+        return f"refused: {report.refused}"
+    return ", ".join(
+        f"{name} {value:.4g}" + (f" ± {report.std[name]:.2g}" if name in report.std else "")
+        for name, value in report.values.items()
+    )
