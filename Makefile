@@ -6,7 +6,7 @@ TORCH := torch==2.13.0
 DEBIAN_PACKAGES := mosquitto influxdb victoria-metrics
 ARGS ?=
 
-.PHONY: install run test test-all bench lint docs services clean
+.PHONY: install run test test-all bench chaos lint docs services clean
 
 install: .venv/.installed
 
@@ -36,6 +36,10 @@ test-all: .venv/.installed-dev services lint
 
 bench: .venv/.installed-dev services
 	for benchmark in benchmarks/[a-z]*.py; do $(BIN)/python $$benchmark || exit 1; done
+
+# 200 kills over a stream of many cells, with outages of broker and database between them; 15 minutes at most
+chaos: .venv/.installed-dev services
+	$(BIN)/python -m tests.service.chaos $(ARGS)
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

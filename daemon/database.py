@@ -42,9 +42,13 @@ class Database:
                 self._begin_anew(err)
 
     def when_opened(self, action: Callable[[], None]) -> None:
-        """Do something now, and again whenever the file had to be begun anew."""
+        """Do something now, and again whenever the file had to be begun anew. Raises JournalError."""
         self._opened = action
-        action()
+        with self._in_our_words():
+            try:
+                action()
+            except sqlite3.DatabaseError as err:
+                self._begin_anew(err)
 
     def run(self, sql: str, values: tuple[object, ...] = ()) -> sqlite3.Cursor:
         """Execute one statement."""
@@ -85,6 +89,10 @@ class Database:
             self.run(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
         )
         return int((pages - free) * size)
+
+    def sync(self) -> None:
+        """Return when all commits so far would survive a power cut."""
+        self.run("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def give_back(self) -> None:
         """Give some pages of deleted rows back to the file system."""

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from daemon.config import Outbox as Rule
-    from daemon.outbox import Waiting
+    from daemon.journal import Position
+    from daemon.outbox import Tally
     from daemon.parcel import Parcel
     from daemon.sinks.contract import Sink
 
@@ -33,7 +34,6 @@ class Delivery:
 
     def __init__(self, folder: Path, rule: Rule, sinks: Sequence[Sink]) -> None:
         """Open the outbox. Raises JournalError."""
-        self.published = 0  # items
         self.outbox = Outbox(folder, rule, [sink.name for sink in sinks])
         self._sinks = sinks
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="outbox")
@@ -48,28 +48,40 @@ class Delivery:
             self._news[sink.name].set()
             self._tasks.append(asyncio.create_task(self._carry(sink), name=f"sink {sink.name}"))
 
-    async def put(self, parcel: Parcel) -> None:
-        """Keep a parcel for every sink; where the disk does not take it, it is dropped and counted."""
-        if not len(parcel):
-            return
-        self.published += len(parcel)
+    async def put(self, parcel: Parcel, position: Position | None = None) -> bool:
+        """Keep what a block of the journal brought about for every sink; false where the disk does not take it."""
+        if not len(parcel) or not self._sinks:
+            return True
         try:
-            await self._run(self.outbox.add, parcel, time.time())
+            await self._run(self.outbox.add, parcel, time.time(), position)
         except JournalError as err:
-            self.outbox.dropped.update({sink.name: len(parcel) for sink in self._sinks})
-            say.seldom("dropped", "disk", items=len(parcel), why=err.what)
-            return
+            say.seldom("outbox", err.what, why=err.what, where=err.where, mend=err.mend)
+            return False
         for news in self._news.values():
             news.set()
+        return True
+
+    async def put_or_drop(self, parcel: Parcel) -> None:
+        """Keep what the clock brought about for every sink; what the disk does not take is dropped and counted."""
+        if not await self.put(parcel):
+            self.outbox.drop(len(parcel))
 
     async def trim(self) -> None:
         """Drop what is too old or too much."""
         while await self._run(self.outbox.trim, time.time()):
             pass
 
-    async def waiting(self) -> dict[str, Waiting]:
-        """Tell what waits for each sink."""
-        return await self._run(self.outbox.waiting)
+    async def tally(self) -> Tally:
+        """Count what became of everything."""
+        return await self._run(self.outbox.tally)
+
+    async def position(self) -> Position:
+        """Tell the block of the journal that brought about the newest parcel."""
+        return await self._run(lambda: self.outbox.position)
+
+    async def sync(self) -> None:
+        """Return when all that was put would survive a power cut. Raises JournalError."""
+        await self._run(self.outbox.sync)
 
     async def close(self, patience_second: float) -> None:
         """Deliver what waits, as far as that can be done in time; the rest stays on disk."""
@@ -94,26 +106,35 @@ class Delivery:
             await self._pause(sink.gather_second)
             news.clear()
             last = self._draining.is_set()
-            while batch := await self._run(self.outbox.next, sink.name, sink.batch_items):
-                upto, parcel = batch
+            while True:
                 try:
-                    refused = await sink.deliver(parcel)
+                    if not await self._carry_some(sink):
+                        break
                 except Exception as err:  # noqa: BLE001 - a sink's fault, of whatever kind, is its own
                     attempt += 1
                     await self._back_off(sink, err, attempt)
                     if self._draining.is_set():
                         return
-                    continue
-                attempt = 0
-                for one in refused:
-                    say.seldom("refused", f"{sink.name}{one.why}", sink=sink.name, item=one.item, why=one.why)
-                await self._run(self.outbox.done, sink.name, upto, refused, time.time())
+                else:
+                    attempt = 0
             if last:
                 return
 
+    async def _carry_some(self, sink: Sink) -> bool:
+        """Bring one sink the oldest of what waits for it; false where nothing does."""
+        batch = await self._run(self.outbox.next, sink.name, sink.batch_items)
+        if batch is None:
+            return False
+        upto, parcel = batch
+        refused = await sink.deliver(parcel)
+        for one in refused:
+            say.seldom("refused", f"{sink.name}{one.why}", sink=sink.name, item=one.item, why=one.why)
+        await self._run(self.outbox.done, sink.name, upto, refused, time.time())
+        return True
+
     async def _back_off(self, sink: Sink, err: Exception, attempt: int) -> None:
         """Say why, and wait."""
-        if isinstance(err, SinkError):
+        if isinstance(err, (SinkError, JournalError)):
             say.seldom("unavailable", f"{sink.name}{err.what}", sink=sink.name, why=err.what, mend=err.mend)
         else:
             say.error("fault", err, sink=sink.name)

@@ -4,7 +4,8 @@
 
 The subscription is QoS 1 in a persistent session, so the broker keeps what we have not acknowledged and
 sends it again: after a crash, and after a lost connection. What waits here is bounded by
-`mqtt.unacknowledged_max`: at the bound the network thread stops reading, and the broker queues.
+`mqtt.unacknowledged_max` and `mqtt.unacknowledged_max_byte`: at the bound the network thread stops reading, and
+the broker queues. If that lasts, `daemon/overload.py` has less taken.
 Plain paho in a thread of its own was chosen by measurement (benchmarks/mqtt_receive.py).
 """
 
@@ -19,6 +20,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from daemon import wire
 from daemon.broker import Link
+from daemon.limits import Limits
+from daemon.overload import thin
 from daemon.says import Say
 from daemon.wire import Frame, Reject, Sample, WireError
 
@@ -27,12 +30,12 @@ if TYPE_CHECKING:
 
     import paho.mqtt.client as paho
 
-    from daemon.batch import BatchBuilder
+    from daemon.batch import Batch, BatchBuilder
     from daemon.config import Cells, Mqtt
 
-SHOWN_BYTES = 200  # of a rejected payload
+SHOWN = 200  # bytes of a rejected payload, letters of its topic and of what is wrong with it
 TOPICS_KEPT, PACKS_KEPT = 65_536, 4_096  # parsed topics and packs' rules that are remembered
-WAITING_BYTES_MAX = 67_108_864  # of payload, beside the bound on messages: frames may be large
+GROUPS_IN_BOUND = 8  # a group has at most this part of the bytes that may wait: decoded, they take ten times as much
 
 say = Say("ingest")
 
@@ -60,10 +63,12 @@ class Decoder:
     """Turns messages into samples; counts what is not taken, by reason."""
 
     def __init__(self, config: Mqtt, cells: Cells) -> None:
+        self.offered = 0  # samples; a message that cannot be read counts as one
         self.accepted = 0  # samples
         self.rejected: Counter[Reject] = Counter()  # messages, or single cells of a frame
         self.last_rejected: dict[Reject, Rejected] = {}
         self._payload_max = config.payload_max_byte
+        self._limits = Limits(config, cells)
         self._rule = lru_cache(PACKS_KEPT)(cells.rule)
         self._parse = lru_cache(TOPICS_KEPT)(partial(wire.parse_topic, config.prefix))
 
@@ -71,10 +76,12 @@ class Decoder:
         """Add the samples of one message to `builder`. Never raises for what a message holds."""
         before = len(builder)
         try:
-            pack, samples, errors = self._read(topic, payload)
+            pack, count, samples, errors = self._read(topic, payload, arrival_second)
         except WireError as err:
+            self.offered += 1
             self._reject(topic, payload, err)
             return
+        self.offered += count
         for cell, sample in samples:
             if error := self._add(pack, cell, sample, arrival_second, builder):
                 errors.append(error)
@@ -82,18 +89,30 @@ class Decoder:
             self._reject(topic, payload, error)
         self.accepted += len(builder) - before
 
-    def _read(self, topic: str, payload: bytes) -> tuple[str, Iterable[tuple[str, Sample]], list[WireError]]:
-        """Take a message apart: its pack, the sound samples by cell, and what is wrong with the others."""
+    def shed(self, batch: Batch) -> Batch:
+        """Keep of accepted samples what an overload leaves, and count the others."""
+        kept = thin(batch)
+        if dropped := len(batch) - len(kept):
+            self.accepted -= dropped
+            self.rejected[Reject.SHED] += dropped
+        return kept
+
+    def _read(
+        self, topic: str, payload: bytes, arrival_second: float
+    ) -> tuple[str, int, Iterable[tuple[str, Sample]], list[WireError]]:
+        """Take a message apart: its pack, how many samples, the sound ones by cell, what is wrong with the others."""
         pack, cell = self._parse(topic)
+        self._limits.message(pack, arrival_second)
         if len(payload) > self._payload_max:
             raise WireError(Reject.SIZE, f"{len(payload)} bytes, more than {self._payload_max}")
         if cell is not None:
-            return pack, ((cell, wire.decode_sample(payload)),), []
+            return pack, 1, ((cell, wire.decode_sample(payload)),), []
         try:
-            return pack, _samples(wire.decode_frame(payload)), []
+            frame = wire.decode_frame(payload)
+            return pack, len(frame.cell), _samples(frame), []
         except WireError:
             frame, errors = wire.salvage_frame(payload)
-            return pack, _samples(frame), errors
+            return pack, len(frame.cell) + len(errors), _samples(frame), errors
 
     def _add(
         self, pack: str, cell: str, sample: Sample, arrival_second: float, builder: BatchBuilder
@@ -107,14 +126,20 @@ class Decoder:
             if rule.clock != "server":
                 return WireError(Reject.TIME_MISSING, f"no unix_time_second, and pack {pack} is not `clock: server`")
             second = arrival_second
+        name = f"{pack}/{cell}"
+        try:
+            self._limits.cell(pack, name)
+        except WireError as err:
+            return err
         celsius = math.nan if sample.temperature_celsius is None else sample.temperature_celsius
-        builder.add(f"{pack}/{cell}", second, sample.voltage_volt, sample.current_ampere, celsius)
+        builder.add(name, second, sample.voltage_volt, sample.current_ampere, celsius)
         return None
 
     def _reject(self, topic: str, payload: bytes, err: WireError) -> None:
         self.rejected[err.reason] += 1
-        self.last_rejected[err.reason] = Rejected(topic, str(err), payload[:SHOWN_BYTES].decode("utf-8", "replace"))
-        say.seldom("rejected", err.reason, reason=err.reason, topic=topic, what=str(err))
+        last = Rejected(topic[:SHOWN], str(err)[:SHOWN], payload[:SHOWN].decode("utf-8", "replace"))
+        self.last_rejected[err.reason] = last
+        say.seldom("rejected", err.reason, reason=err.reason, topic=last.topic, what=last.what)
 
 
 class Subscriber:
@@ -135,6 +160,16 @@ class Subscriber:
     def received(self) -> int:
         """Count the messages so far."""
         return self._received
+
+    @property
+    def settled(self) -> int:
+        """Count those that were acknowledged."""
+        return self._settled
+
+    @property
+    def is_behind(self) -> bool:
+        """Tell whether more waits than may: here, or in the socket that the network thread reads all the time."""
+        return self.full() or self._link.more_waits
 
     @property
     def is_up(self) -> bool:
@@ -171,9 +206,20 @@ class Subscriber:
                 pass
             self._arrived.clear()
             self._filled.clear()
-            group = [self._waiting.popleft() for _ in range(len(self._waiting))]
-            if group:
+            if group := self._take():
                 yield group
+
+    def _take(self) -> list[Message]:
+        """Take those that wait; of very large ones, as many as may be decoded at once."""
+        group: list[Message] = []
+        room = self._config.unacknowledged_max_byte // GROUPS_IN_BOUND
+        while self._waiting and room > 0:
+            group.append(self._waiting.popleft())
+            room -= len(group[-1].payload)
+        if self._waiting:  # the rest is the next group, at once
+            self._arrived.set()
+            self._filled.set()
+        return group
 
     def acknowledge(self, group: list[Message]) -> None:
         """Tell the broker that these messages are safe."""
@@ -203,7 +249,7 @@ class Subscriber:
         return (
             self._stopped
             or self._received - self._settled >= self._config.unacknowledged_max
-            or self._received_bytes - self._settled_bytes >= WAITING_BYTES_MAX
+            or self._received_bytes - self._settled_bytes >= self._config.unacknowledged_max_byte
         )
 
     def message(self, message: paho.MQTTMessage) -> None:

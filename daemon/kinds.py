@@ -9,7 +9,7 @@ from typing import NamedTuple
 from daemon.bank import Bank
 from daemon.config import Config, EstimatorName, PackRule
 from daemon.models import MODELS, load, load_cell_type
-from estimators.cell_type import CellType
+from estimators.cell_type import TABLES_FILE, CellType
 from estimators.check import Facts
 from estimators.contract import TOLD_SOH_STD
 
@@ -128,6 +128,7 @@ class Kinds:
                 cell_type.nominal_capacity_ah,
                 cell_type.voltage_min_volt,
                 cell_type.voltage_max_volt,
+                cell_type.tables() if (cell_type.folder / TABLES_FILE).is_file() else None,
             ),
         )
 

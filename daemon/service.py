@@ -2,9 +2,10 @@
 
     Subscriber -> [journal thread: decode, commit] -> acknowledge -> [tick thread: fleet, publisher] -> outbox -> sinks
 
-Each arrow is bounded: unacknowledged messages by `mqtt.unacknowledged_max`, batches between journal and tick
-by BATCHES_MAX, what waits for sinks by the outbox on disk. Nothing is lost between acknowledgement and disk;
-estimators' states begin anew after a restart.
+Each arrow is bounded: unacknowledged messages by `mqtt.unacknowledged_max`, blocks between journal and tick
+by BLOCKS_MAX, what waits for sinks by the outbox on disk. Nothing is lost between acknowledgement and disk. The
+fleet's memory goes to a checkpoint now and then; a start takes the newest one and goes through the journal behind it,
+by the same code, before it goes on with what comes.
 """
 
 from __future__ import annotations
@@ -18,17 +19,20 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING
 
 from daemon import says
+from daemon.advance import Advance
 from daemon.batch import BatchBuilder
 from daemon.delivery import Delivery
 from daemon.errors import BmsdError, JournalError
 from daemon.fleet import Fleet
+from daemon.health.checks import examiner
 from daemon.ingest import Decoder, Message, Subscriber
 from daemon.journal import Journal
 from daemon.meter import Meter
 from daemon.notify import notify
+from daemon.overload import Overload
 from daemon.publish import Publisher
 from daemon.says import Say
 from daemon.sinks.influx import InfluxSink
@@ -43,18 +47,15 @@ if TYPE_CHECKING:
 
     from daemon.batch import Batch
     from daemon.config import Config
-    from daemon.parcel import Parcel
+    from daemon.journal import Block
     from daemon.sinks.contract import Sink
 
-BATCHES_MAX = 4  # between journal and tick; with them full, messages wait unacknowledged
+BLOCKS_MAX = 4  # between journal and tick; with them full, messages wait unacknowledged
 BEAT_SECOND = 1.0  # at most, between looks at what the clock brings: stale cells, summaries, retention, watchdog
 TRIM_SECOND = 10.0
 MINUTE_SECOND = 60.0
 DRAIN_SECOND = 3.0  # for the sinks to take what waits, when told to stop
 RETRY_SECOND = 1.0  # between tries to write the journal
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 say = Say("service")
 
@@ -69,20 +70,23 @@ class Service:
         """
         self._config, self._reread = config, reread
         folder = config.service.state_directory
+        self._stopping = asyncio.Event()
         self._lock = _lock(folder)
-        self._fleet = Fleet(config)
+        self._examiner = examiner(config.health)
+        self._fleet = Fleet(config, examiner=self._examiner)
         if torch := sys.modules.get("torch"):
             torch.set_num_threads(config.service.torch_threads)
         self._journal = Journal(folder, config.journal)
+        self._journal_end = self._journal.end  # at the start: what follows comes by the queue
         self._mqtt = MqttSink(config) if config.sinks.mqtt.enabled else None
         self._delivery = Delivery(folder, config.sinks.outbox, self._make_sinks(folder))
         self._decoder, self._publisher = Decoder(config.mqtt, config.cells), Publisher(config)
         self._subscriber = Subscriber(config.mqtt)
-        self._batches: asyncio.Queue[Batch | None] = asyncio.Queue(BATCHES_MAX)
+        self._overload = Overload(config.mqtt.shed_after_second)
+        self._advance = Advance(folder, config.checkpoint, self._fleet, self._publisher, self._delivery, self._stopping)
+        self._blocks: asyncio.Queue[Block | None] = asyncio.Queue(BLOCKS_MAX)
         self._journal_thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
-        self._tick_thread = ThreadPoolExecutor(1, thread_name_prefix="tick")
-        self._stopping = asyncio.Event()
-        self._meter = Meter(self._subscriber, self._decoder, self._fleet, self._delivery)
+        self._meter = Meter(self._subscriber, self._decoder, self._fleet, self._delivery, self._advance)
         self._meter.journal_bytes = self._journal.bytes
 
     def _make_sinks(self, folder: Path) -> list[Sink]:
@@ -104,6 +108,7 @@ class Service:
             ingesting = tasks.create_task(self._ingest())
             ticking = tasks.create_task(self._tick())
             beating = tasks.create_task(self._beat())
+            keeping = tasks.create_task(self._keep())
             say.info("started", version=version("bmsd"), estimators=",".join(self._fleet.labels), pid=os.getpid())
             notify("READY=1")
             await self._stopping.wait()
@@ -112,64 +117,66 @@ class Service:
             connecting.cancel()
             self._subscriber.stop()
             await ingesting
-            await self._batches.put(None)
+            await self._blocks.put(None)
             await ticking
-            beating.cancel()
+            await beating
+            await keeping
+        await self._advance.checkpoint()
         await self._show_metrics()
         await self._subscriber.close()
         await self._delivery.close(DRAIN_SECOND)
         self._journal_thread.shutdown()
-        self._tick_thread.shutdown()
+        self._advance.close()
+        if self._examiner is not None:
+            self._examiner.close()
         self._journal.close()
         self._lock.close()
-        say.info("stopped", journaled=self._meter.journaled, published=self._delivery.published)
+        say.info("stopped", journaled=self._meter.journaled, published=self._delivery.outbox.produced)
 
     async def _ingest(self) -> None:
         """Messages -> journal -> acknowledgement -> batches for the tick."""
         loop = asyncio.get_running_loop()
         async for group in self._subscriber.groups():
+            self._overload.begin(time.monotonic(), self._subscriber.is_behind)
             batch = await loop.run_in_executor(self._journal_thread, self._decode, group)
-            if not await self._journal_it(batch):
+            block = None
+            if len(batch) and (block := await self._journal_it(batch)) is None:
                 return
+            self._meter.settle(len(batch))
             self._subscriber.acknowledge(group)
-            if len(batch):
-                await self._batches.put(batch)
+            if block is not None:
+                await self._blocks.put(block)
+            self._overload.end(time.monotonic())
 
     def _decode(self, group: list[Message]) -> Batch:
         builder = BatchBuilder()
         for message in group:
             self._decoder.take(message.topic, message.payload, message.arrival_second, builder)
-        return builder.build()
+        batch = builder.build()
+        return self._decoder.shed(batch) if self._overload.active else batch
 
-    async def _journal_it(self, batch: Batch) -> bool:
-        """Commit a batch, trying until the disk takes it; false where we are told to stop before it does."""
-        while len(batch):
+    async def _journal_it(self, batch: Batch) -> Block | None:
+        """Commit a batch, trying until the disk takes it; None where we are told to stop before it does."""
+        loop = asyncio.get_running_loop()
+        while True:
             try:
-                loop = asyncio.get_running_loop()
-                await loop.run_in_executor(self._journal_thread, self._journal.append, batch, time.time())
-                self._meter.journaled += len(batch)
-                break
+                return await loop.run_in_executor(self._journal_thread, self._journal.append, batch, time.time())
             except JournalError as err:
                 say.seldom("journal", err.what, why=err.what, where=err.where, mend=err.mend, then="not acknowledged")
                 if await _elapses(RETRY_SECOND, self._stopping):
-                    return False
-        return True
+                    return None
 
     async def _tick(self) -> None:
-        """Batches -> states, until None."""
-        while (batch := await self._batches.get()) is not None:
-            try:
-                await self._delivery.put(await self._in_tick_thread(self._advance, batch))
-            except Exception as err:  # noqa: BLE001 - one bad batch does not end the others; it is in the journal
-                say.error("fault", err, samples=len(batch))
-            notify("WATCHDOG=1")
+        """What the journal has beyond the checkpoint -> states, then what comes, until None."""
+        caught_up = await self._advance.catch_up(self._journal, self._journal_end)
+        while (block := await self._blocks.get()) is not None:
+            if caught_up:  # else we stop, and the next start finds it in the journal
+                await self._advance.move_on(block)
 
-    def _advance(self, batch: Batch) -> Parcel:
-        began = time.perf_counter()
-        output = self._fleet.push(batch)
-        parcel = self._publisher.take(output, self._fleet.names, self._fleet.labels, time.time())
-        self._meter.tick_second.append(time.perf_counter() - began)
-        return parcel
+    async def _keep(self) -> None:
+        """Write a checkpoint now and then."""
+        while not await _elapses(self._config.checkpoint.every_second, self._stopping):
+            await self._advance.checkpoint()
 
     async def _beat(self) -> None:
         """Do what the clock brings. A turn passes through the tick's thread, so a stuck one stops the watchdog."""
@@ -177,10 +184,10 @@ class Service:
         minute = time.monotonic() + MINUTE_SECOND
         while not await _elapses(min(BEAT_SECOND, self._config.publish.pack_second), self._stopping):
             now, rule = time.monotonic(), self._config.publish
-            await self._delivery.put(await self._in_tick_thread(self._publisher.silent, self._fleet.names, time.time()))
+            await self._advance.tell_silent()
             if self._mqtt and now >= due["packs"]:
                 due["packs"] = now + rule.pack_second
-                self._mqtt.show(await self._in_tick_thread(self._publisher.packs, self._fleet.names))
+                self._mqtt.show(await self._advance.packs())
             if now >= due["metrics"]:
                 due["metrics"] = now + rule.metrics_second
                 await self._show_metrics()
@@ -195,15 +202,13 @@ class Service:
     async def _trim(self) -> None:
         loop = asyncio.get_running_loop()
         try:
-            while await loop.run_in_executor(self._journal_thread, self._journal.trim, time.time()):
+            needed = self._advance.needed
+            while await loop.run_in_executor(self._journal_thread, self._journal.trim, time.time(), needed):
                 pass
             self._meter.journal_bytes = await loop.run_in_executor(self._journal_thread, lambda: self._journal.bytes)
             await self._delivery.trim()
         except JournalError as err:
             say.seldom("retention", err.what, why=err.what, where=err.where)
-
-    async def _in_tick_thread(self, action: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._tick_thread, lambda: action(*args, **kwargs))
 
     def _reload(self) -> None:
         """Read the configuration again; take what can be taken while running, and name the rest."""
@@ -225,7 +230,10 @@ class Service:
 
     async def _show_metrics(self) -> None:
         if self._mqtt:
-            self._mqtt.show_metrics(encode(await self._meter.read()))
+            try:
+                self._mqtt.show_metrics(encode(await self._meter.read()))
+            except JournalError as err:
+                say.seldom("metrics", err.what, why=err.what, where=err.where)
 
 
 async def _elapses(second: float, event: asyncio.Event) -> bool:

@@ -40,6 +40,7 @@ class Reject(enum.StrEnum):
     TOPIC = "topic"  # not <prefix>/telemetry/<pack>[/<cell>] with permitted names
     SIZE = "size"  # payload larger than permitted
     NOT_JSON = "not-json"
+    NESTING = "nesting"  # JSON within JSON, hundreds deep
     SHAPE = "shape"  # JSON, but a field is missing, of the wrong type, or arrays differ in length
     VOLTAGE_RANGE = "voltage-range"
     CURRENT_RANGE = "current-range"
@@ -48,6 +49,8 @@ class Reject(enum.StrEnum):
     TIME_MISSING = "time-missing"  # no unix_time_second, and the pack is not configured `clock: server`
     UNKNOWN_CELL = "unknown-cell"
     FLEET_FULL = "fleet-full"
+    RATE = "rate"  # more messages than one pack may send
+    SHED = "shed"  # overload: a newer sample of the same cell and second was taken in its place
 
 
 class WireError(ValueError):
@@ -222,6 +225,7 @@ _RANGES = {
     "temperature_celsius": Reject.TEMPERATURE_RANGE,
     "unix_time_second": Reject.TIME_RANGE,
 }
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _sample_decoder = msgspec.json.Decoder(Sample)
 _frame_decoder = msgspec.json.Decoder(Frame)
 _loose_decoder = msgspec.json.Decoder(_LooseFrame)
@@ -272,7 +276,7 @@ def decode_sample(payload: bytes) -> Sample:
     """Decode one cell's message. Raises WireError."""
     try:
         return _sample_decoder.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError) as err:
+    except UNREADABLE as err:
         raise _explain(err) from err
 
 
@@ -280,7 +284,7 @@ def decode_frame(payload: bytes) -> Frame:
     """Decode a dense frame; its arrays have equal length and its cells permitted names. Raises WireError."""
     try:
         frame = _frame_decoder.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError) as err:
+    except UNREADABLE as err:
         raise _explain(err) from err
     for name in ("voltage_volt", "current_ampere", "temperature_celsius"):
         values = getattr(frame, name)
@@ -301,7 +305,7 @@ def salvage_frame(payload: bytes) -> tuple[Frame, list[WireError]]:
     """
     try:
         loose = _loose_decoder.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError) as err:
+    except UNREADABLE as err:
         raise _explain(err) from err
     columns = {f: _spread(loose, f) for f in ("voltage_volt", "current_ampere", "temperature_celsius")}
     sound: dict[str, Sample] = {}
@@ -340,6 +344,8 @@ def _spread(loose: _LooseFrame, name: str) -> list[object]:
 def _explain(err: Exception) -> WireError:
     """Turn msgspec's error into a reason: a range is told apart from a wrong shape by the path it names."""
     text = str(err)
+    if isinstance(err, RecursionError):
+        return WireError(Reject.NESTING, text)
     if not isinstance(err, msgspec.ValidationError):
         return WireError(Reject.NOT_JSON, text)
     if ">=" in text or "<=" in text:

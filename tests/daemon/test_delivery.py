@@ -9,7 +9,7 @@ import pytest
 from daemon import delivery as module
 from daemon.config import Outbox as Rule
 from daemon.delivery import Delivery
-from daemon.errors import SinkError
+from daemon.errors import JournalError, SinkError
 from daemon.parcel import Parcel
 from daemon.sinks.contract import Refused
 from daemon.wire import State
@@ -70,7 +70,7 @@ async def test_every_sink_gets_everything(opened):
         await delivery.put(parcel(f"c{k}"))
     await asyncio.gather(one.until(20), two.until(20))
     assert one.taken == two.taken == [f"p/c{k}" for k in range(20)]
-    assert delivery.published == 20
+    assert delivery.outbox.produced == 20
 
 
 async def test_one_that_hangs_does_not_hold_up_the_other(opened):
@@ -128,11 +128,31 @@ async def test_closing_delivers_what_waits_but_does_not_wait_for_the_dead(tmp_pa
     await later.close(1.0)
 
 
+async def test_a_disk_that_fails_when_a_delivery_is_noted_ends_no_sink(opened, monkeypatch):
+    delivery, one, two = opened
+    done, failures = delivery.outbox.done, []
+
+    def fails_twice(sink, *args):
+        if sink == "one" and len(failures) < 2:
+            failures.append(sink)
+            raise JournalError("cannot write: disk I/O error")
+        done(sink, *args)
+
+    monkeypatch.setattr(delivery.outbox, "done", fails_twice)
+    await delivery.put(parcel("c0"))
+    await asyncio.gather(one.until(3), two.until(1))  # taken again until it is noted
+    await delivery.put(parcel("c1"))
+    await asyncio.gather(one.until(4), two.until(2))
+    assert one.taken == ["p/c0", "p/c0", "p/c0", "p/c1"]
+
+
 async def test_a_full_disk_drops_and_counts_and_raises_nothing(opened):
     delivery, one, _two = opened
     await delivery.put(parcel("c0"))
     await one.until(1)
     pages = await delivery._run(lambda: delivery.outbox._database.run("PRAGMA page_count").fetchone()[0])
     await delivery._run(lambda: delivery.outbox._database.run(f"PRAGMA max_page_count = {pages}").fetchone())
-    await delivery.put(parcel(*(f"c{k}" for k in range(5_000))))
+    assert not await delivery.put(parcel(*(f"c{k}" for k in range(5_000))))
+    assert delivery.outbox.dropped.total() == 0
+    await delivery.put_or_drop(parcel(*(f"c{k}" for k in range(5_000))))
     assert delivery.outbox.dropped == {"one": 5_000, "two": 5_000}

@@ -27,6 +27,7 @@ class Running:
     folder: Path
     port: int
     settings: dict = field(default_factory=dict)
+    program: tuple[str, ...] = ("-m", "tests.service.counted_service")
     process: subprocess.Popen | None = None
 
     @property
@@ -50,7 +51,7 @@ class Running:
     def start(self, environ: dict[str, str] | None = None) -> None:
         path = self.configure(**self.settings)
         clean = {k: v for k, v in os.environ.items() if not k.startswith("BMSD_")}
-        command = [sys.executable, "-m", "tests.service.counted_service", "run", "--config", str(path)]
+        command = [sys.executable, *self.program, "run", "--config", str(path)]
         env = {**clean, "OMP_NUM_THREADS": "1", **(environ or {})}
         with (self.folder / "stdout").open("ab") as out:
             self.process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, env=env)

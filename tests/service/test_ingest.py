@@ -85,7 +85,7 @@ async def take(subscriber: Subscriber, count: int) -> list[Message]:
 
 def journaled(folder) -> set[float]:
     with closing(Journal(folder, Rule())) as journal:
-        return {second for _, batch in journal.read() for second in batch.unix_time_second.tolist()}
+        return {second for _, _, batch in journal.read() for second in batch.unix_time_second.tolist()}
 
 
 def test_kill_9_at_random_moments_loses_no_sample(mosquitto_broker, publisher, tmp_path):

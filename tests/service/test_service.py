@@ -47,7 +47,13 @@ def sample(second: float, volt: float = 3.6, **more: float) -> dict:
 def journaled(service: Running) -> set[float]:
     """Times of all samples in the journal, read beside the service."""
     with closing(Journal(service.state, Rule())) as journal:
-        return {t for _, batch in journal.read() for t in batch.unix_time_second.tolist()}
+        return {t for _, _, batch in journal.read() for t in batch.unix_time_second.tolist()}
+
+
+def stored(service: Running) -> set[float]:
+    """Times of all states in the embedded store."""
+    with closing(sqlite3.connect(service.state / "states.sqlite")) as store:
+        return {t for (t,) in store.execute("SELECT unix_time_second FROM state")}
 
 
 def online(ear: Ear) -> None:
@@ -116,16 +122,18 @@ def test_what_was_sent_before_a_kill_is_in_the_journal_after_the_next_start(serv
 
 
 def test_a_disk_that_is_full_for_a_while_loses_no_sample(service, ear):
+    service.settings = {"publish": {"max_age_second": 1.0}}  # every second is said, also at rest or when empty
     service.start()
     online(ear)
     resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
     noise = random.Random(3)
     for k in range(4_000):
         ear.publish("bms/telemetry/p0/c0", sample(1_763_700_000.0 + k, noise.uniform(3.0, 4.0)), wait=k % 500 == 0)
-    wait_for(lambda: service.says("journal"), "the word of it")
-    assert service.says("journal")[0]["then"] == "not acknowledged"
+    wait_for(lambda: service.says("journal") or service.says("outbox"), "the word of it")
     resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    wait_for(lambda: journaled(service) == {1_763_700_000.0 + k for k in range(4_000)}, "every sample in the journal")
+    sent = {1_763_700_000.0 + k for k in range(4_000)}
+    wait_for(lambda: journaled(service) == sent, "every sample in the journal", 60.0)
+    wait_for(lambda: stored(service) == sent - {max(sent)}, "every state in the store", 60.0)
     assert service.stop() == 0
 
 
