@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
 from estimators.contract import Float
+
+if TYPE_CHECKING:
+    from estimators.cell_type import Tables
 
 NOT_TOLD = float("nan")
 
@@ -91,6 +94,7 @@ class Facts:
     nominal_capacity_ah: float
     voltage_min_volt: float
     voltage_max_volt: float
+    tables: Tables | None = None  # its equivalent circuit, where there is one
 
 
 @dataclass(frozen=True, slots=True)

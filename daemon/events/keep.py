@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.events.activity import CHARGE, REST
+from daemon.events.activity import CHARGE, DISCHARGE, REST
 from daemon.events.charging import Stage
 from daemon.events.pulses import NEVER, RELAXATION_SECOND, Found, Pulses
 from daemon.events.wave import NOTHING, Bool, Float, Int, Turns, Wave
@@ -25,6 +25,11 @@ OF_STAGE = {
     Stage.CONSTANT_CURRENT: (Signal.CONSTANT_CURRENT, Trigger.CONSTANT_CURRENT),
     Stage.CONSTANT_VOLTAGE: (Signal.CONSTANT_VOLTAGE, Trigger.CONSTANT_VOLTAGE),
 }
+ENDS = (  # what makes an end of a recording that is finished
+    (Signal.CONSTANT_CURRENT, CHARGE),
+    (Signal.CONSTANT_VOLTAGE, CHARGE),
+    (Signal.REST, DISCHARGE),
+)
 OF_A_CHARGE = (Signal.CONSTANT_CURRENT, Signal.CONSTANT_VOLTAGE, Signal.REST)
 
 
@@ -101,12 +106,15 @@ class Keeper:
         return over
 
     def turn_activities(self, wave: Wave, turns: Turns, after: NDArray[np.int8]) -> list[Over]:
-        """Begin to record rests; a charge that begins makes an end of what the one before it left."""
+        """Begin to record rests; a charge that begins makes an end of what the one before it left.
+
+        A rest stays, so that a charge after it can be counted from there; a discharge makes it worthless.
+        """
         if not len(turns.row):
             return []
         slots, second = wave.slot[turns.row], wave.second[turns.row]
-        for signal in OF_A_CHARGE:
-            old = (turns.now == CHARGE) & (self.recordings.begin[slots, signal] < turns.begin)
+        for signal, next_begins in ENDS:
+            old = (turns.now == next_begins) & (self.recordings.begin[slots, signal] < turns.begin)
             self.recordings.forget(signal, slots[old & ~self.recordings.runs[slots, signal]])
         rests = turns.now == REST
         at = slots[rests]
