@@ -44,6 +44,7 @@ class Cases:
     truth: Float  # [case] NaN: not known
     said: Mapping[str, Answer]
     unscored: tuple[str, ...] = field(default=())  # rows left out, each with its reason
+    points_of: float | None = None  # errors are told in hundredths of this much
 
 
 class Score(NamedTuple):
@@ -73,15 +74,17 @@ def score(cases: Cases) -> list[Score]:
 
 
 def _score(cases: Cases, method: str, said: Answer, known: NDArray[np.bool_], cell: NDArray[np.generic]) -> Score:
-    unit = 100.0 if cases.target in IN_POINTS else 1.0
+    whole = cases.points_of or (1.0 if cases.target in IN_POINTS else 100.0)
+    unit = 100.0 / whole
     usable = known & np.isfinite(said.mean)
     truth, error = cases.truth[usable], (said.mean - cases.truth)[usable]
     if not len(error):
-        return Score(cases.name, cases.target, method, 0, *[float("nan")] * 8)
-    held = np.abs(error) <= NINETY * said.std[usable]
+        return Score(cases.name, cases.target, method, 0, *[float("nan")] * 7)
+    std = said.std[usable]
+    held = np.where(np.isfinite(std), np.abs(error) <= NINETY * std, np.nan)
     by_cell = [np.flatnonzero(cell[usable] == c) for c in np.unique(cell[usable])]
     return Score(
-        set=cases.name,
+        set=f"{cases.name}, in points of {cases.points_of:g}" if cases.points_of else cases.name,
         target=cases.target,
         method=method,
         cases=len(error),

@@ -33,7 +33,7 @@ class Row(NamedTuple):
 
 
 TABLE_MODELS: dict[str, Row] = {
-    "soh": Row("health", "SOH now, by the model that the service uses", published=True),
+    "soh": Row("soh", "SOH now, by the model that the service uses", published=True),
     "trajectory": Row("trajectory", "capacity of later cycles, by the model that the service uses", published=True),
     "rul": Row("multitask", "cycles left, by the model that the service uses", published=True),
     "imodel": Row("trajectory", "partial charge and rest to capacity, now and later"),

@@ -151,12 +151,25 @@ def fit(x: Float, y: Float, cell: NDArray[Any], kinds: Sequence[str], seed: int 
     return Regression(whole.inputs, whole.members, noise)
 
 
-def by_cell(cell: NDArray[Any], folds: int, seed: int = 0) -> Iterator[tuple[Bool, Bool]]:
-    """Part rows into (train, held) masks so that every cell is held once, whole. Raises ValueError for one cell."""
-    names = np.unique(cell)
+def by_cell(
+    cell: NDArray[Any], folds: int, seed: int = 0, group: NDArray[Any] | None = None
+) -> Iterator[tuple[Bool, Bool]]:
+    """Part rows into (train, held) masks so that every cell is held once, whole. Raises ValueError for one cell.
+
+    Cells of one `group` [row] are dealt out over the folds, so that each fold learns from every group that can spare
+    one; a cell's group is that of its first row.
+    """
+    names, first = np.unique(cell, return_index=True)
     if len(names) < 2:
         raise ValueError("one cell alone cannot be both learnt from and held out")
-    for part in np.array_split(np.random.default_rng(seed).permutation(names), min(folds, len(names))):
+    dealt = np.random.default_rng(seed).permutation(len(names))
+    if group is None:
+        parts = np.array_split(names[dealt], min(folds, len(names)))
+    else:
+        dealt = dealt[np.argsort(group[first][dealt], kind="stable")]
+        count = min(folds, len(names))
+        parts = [names[dealt[i::count]] for i in range(count)]
+    for part in parts:
         held = np.isin(cell, part)
         yield ~held, held
 

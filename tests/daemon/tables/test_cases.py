@@ -48,3 +48,26 @@ def test_predictions_are_written_with_or_without_a_truth(tmp_path):
     }  # fmt: skip
     assert rows[3]["truth"] is None
     assert rows[3]["predicted"] is None
+
+
+def test_a_method_that_says_nothing_of_what_is_known_has_no_score():
+    (one,) = score(cases([np.nan, np.nan, np.nan, 0.9]))
+    assert one.cases == 0
+    assert np.isnan(one.rmse)
+
+
+def test_errors_may_be_told_in_points_of_a_nominal_capacity():
+    from dataclasses import replace
+
+    (one,) = score(
+        replace(
+            cases([1.0, 1.0, 1.0, 0.0], truth=np.array([0.9, 1.0, 1.1, np.nan]), target="capacity_ah"), points_of=2.0
+        )
+    )
+    assert one.mae == pytest.approx(100 * 0.2 / 3 / 2.0)
+    assert one.set == "made up, in points of 2"
+
+
+def test_a_method_that_tells_no_deviation_has_no_interval():
+    (one,) = score(cases([0.9, 0.8, 0.95, 0.0], std=np.nan))
+    assert np.isnan(one.held_percent)

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from estimators.regression.fit import FITS, by_cell, fit, forest, measure
+from estimators.regression.forms import VARYING_CONSTANT, Varying
 from estimators.regression.inputs import Inputs
-from estimators.regression.regression import NINETY, load, save
+from estimators.regression.regression import NINETY, Noise, Regression, load, save
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(240, 3))
@@ -55,6 +56,12 @@ def test_a_damaged_file_is_named(tmp_path):
         load(tmp_path / "m.safetensors")
 
 
+def test_cells_of_a_small_group_are_dealt_out_over_the_folds():
+    group = np.isin(CELL, ["cell1", "cell5", "cell9"]).astype(int)
+    held = [len(np.unique(CELL[held & (group == 1)])) for _, held in by_cell(CELL, 3, seed=4, group=group)]
+    assert held == [1, 1, 1]
+
+
 def test_no_cell_is_on_both_sides_and_each_is_held_once():
     held_rows = np.zeros(len(CELL), int)
     for train, held in by_cell(CELL, 5):
@@ -98,3 +105,16 @@ def test_a_far_input_is_clipped_and_told():
 def test_training_rows_that_are_not_finite_are_refused():
     with pytest.raises(ValueError, match=r"columns \[1\]"):
         Inputs.learn(np.array([[0.0, np.nan], [1.0, 2.0]]))
+
+
+def test_slopes_that_vary_fall_back_to_one_line_and_are_kept(tmp_path):
+    random = np.random.default_rng(0)
+    points = random.normal(size=(30, 4)).astype(np.float16)
+    line, bump = random.normal(size=(2, 30)).astype(np.float32)
+    form = Varying(points, line, 0 * bump, np.array([np.inf]), np.array([1.0]), np.array([0.5]))
+    x = random.normal(size=(9, 4))
+    straight = x @ (points.astype(float).T @ line) / 4 + VARYING_CONSTANT * line.sum() + 0.5
+    assert form.predict(x) == pytest.approx(straight, abs=1e-6)
+    bent = Varying(points, line, bump, np.array([1.5]), np.array([1.0]), np.array([0.5]))
+    save(tmp_path / "m.safetensors", {"a": Regression(Inputs.learn(x), (bent,), Noise(0.1, 0.0))})
+    assert (load(tmp_path / "m.safetensors")[0]["a"].members[0].predict(x) == bent.predict(x)).all()

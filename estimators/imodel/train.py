@@ -1,0 +1,234 @@
+"""Learn capacity, now and later, from rows with one charge, one rest and the capacity found after them.
+
+Members are fitted on some cells and judged on the others; the mean of those members that is nearest on cells left
+out is kept. Wants scikit-learn (the `train` extra).
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from functools import partial
+from itertools import combinations
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from estimators.imodel.estimate import KNOTS, Known, settle
+from estimators.imodel.features import VARIANTS, Events, Kind, Variant, inputs
+from estimators.regression.fit import boosting, by_cell, measure, ridge, svr
+from estimators.regression.forms import Kernel
+from estimators.regression.inputs import Inputs
+from estimators.regression.regression import Noise, Regression
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from estimators.contract import Bool, Float
+    from estimators.regression.forms import Form
+
+
+class Candidate(NamedTuple):
+    """A method, and how many rows of each cell it learns from: rows of one cell say much the same."""
+
+    fit: Callable[..., Form]
+    rows_a_cell: int
+
+
+_COARSE, _FINE = partial(svr, penalty=3.0, width=0.1), partial(svr, penalty=10.0, width=0.02)
+NOW = {
+    "svr": Candidate(_COARSE, 40),
+    "fine svr": Candidate(_FINE, 40),
+    "boosting": Candidate(partial(boosting, trees=120, rate=0.1, leaves=8), 200),
+}
+LATER = {
+    "svr": Candidate(_COARSE, 25),
+    "fine svr": Candidate(partial(svr, penalty=10.0, width=0.05), 25),
+    "boosting": Candidate(partial(boosting, trees=80, rate=0.1, leaves=8), 200),
+}
+EARNED = 0.02  # a mean is larger by a member only where that takes so much of the error away: weights are carried about
+FEW = {
+    "ridge": Candidate(ridge, 200),
+    "svr": Candidate(_COARSE, 25),
+    "boosting": Candidate(partial(boosting, trees=40, rate=0.1, leaves=8), 200),
+}
+PLAIN = {"ridge": Candidate(ridge, 200), "boosting": Candidate(boosting, 200)}
+INNER_FOLDS = 4
+FEWEST_CELLS = 4  # of fewer, smaller models are learnt
+CAUTION = 1.15  # cells differ: an interval that holds nine of ten rows of all holds fewer of the oddest
+PRIOR_CELLS = 3.0  # a condition's deviation counts as if it had so many more cells like all others
+
+
+class Rows(NamedTuple):
+    """What is learnt from."""
+
+    events: Events
+    cell: NDArray[np.str_]  # [row]
+    cycle: NDArray[np.int64]  # [row]
+    capacity_ah: Float  # [row] NaN: not measured
+
+    def pick(self, rows: Bool) -> Rows:
+        """Take some rows."""
+        return Rows(self.events.pick(rows), self.cell[rows], self.cycle[rows], self.capacity_ah[rows])
+
+
+def learn(
+    kind: Kind,
+    rows: Rows,
+    variants: Sequence[Variant] = VARIANTS,
+    horizons: Sequence[int] = KNOTS,
+    seed: int = 0,
+    told: Callable[[Found], None] | None = None,
+) -> Known:
+    """Learn one kind of cell. Raises ValueError for fewer than two cells."""
+    use = rows.events.use[:, : kind.conditions]
+    conditions = np.unique(use[np.isfinite(use).all(axis=1)], axis=0)
+    _, condition = settle(use, conditions)
+    models: dict[tuple[Variant, int], Regression] = {}
+    spread: dict[str, Float] = {}
+    for variant in variants:
+        x = inputs(rows.events, kind, variant)
+        for horizon in (0, *horizons):
+            y = ahead(rows, horizon) / kind.nominal_capacity_ah
+            usable = np.isfinite(x).all(axis=1) & np.isfinite(y)
+            if horizon and len(np.unique(rows.cell[usable])) < 2:
+                continue  # no two cells live so long
+            group = condition[usable]
+            enough = len(np.unique(rows.cell[usable])) >= FEWEST_CELLS
+            candidates = (LATER if horizon else NOW) if enough else FEW
+            found = choose(x[usable], y[usable], rows.cell[usable], group, candidates, seed)
+            models[variant, horizon] = found.model
+            spread[f"{variant}/{horizon}"] = by_condition(found.surprise, rows.cell[usable], group, len(conditions))
+            if told:
+                cells = len(np.unique(rows.cell[usable]))
+                told(Found(kind.name, variant, horizon, found.chosen, found.rmse, cells, int(usable.sum())))
+    return Known(
+        kind,
+        conditions,
+        {v: models[v, 0] for v in variants},
+        {v: {h: models[v, h] for h in horizons if (v, h) in models} for v in variants},
+        spread,
+    )
+
+
+def ahead(rows: Rows, horizon: int) -> Float:
+    """Find each row's capacity (Ah) `horizon` cycles later [row]; NaN where it was not measured."""
+    if not horizon:
+        return rows.capacity_ah
+    known = {(c, n): q for c, n, q in zip(rows.cell, rows.cycle, rows.capacity_ah, strict=True)}
+    return np.array([known.get((c, n + horizon), np.nan) for c, n in zip(rows.cell, rows.cycle, strict=True)])
+
+
+class Found(NamedTuple):
+    """One model that was learnt."""
+
+    kind: str
+    variant: Variant
+    horizon: int  # cycles ahead
+    members: tuple[str, ...]
+    rmse: float  # on cells left out, a share of the nominal capacity
+    cells: int
+    rows: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.kind} from {self.variant}, {self.horizon} cycles ahead: {' + '.join(self.members)}, "
+            f"{100 * self.rmse:.2f} points off on cells left out"
+        )
+
+
+class Choice(NamedTuple):
+    """The mean of those candidates that is nearest on cells left out."""
+
+    model: Regression
+    chosen: tuple[str, ...]
+    rmse: float  # on cells left out
+    surprise: Float  # [row] errors there, in stated deviations
+
+
+def choose(
+    x: Float,
+    y: Float,
+    cell: NDArray[np.str_],
+    group: NDArray[np.int64],
+    candidates: Mapping[str, Candidate],
+    seed: int = 0,
+) -> Choice:
+    """Fit each candidate on some cells and ask it of the others; keep the best mean, and its deviation there."""
+    said = {name: np.empty(len(y)) for name in candidates}
+    for train, held in by_cell(cell, INNER_FOLDS, seed, group):
+        scale, members = _members(x[train], y[train], cell[train], candidates, seed)
+        for name, member in members.items():
+            said[name][held] = member.predict(scale.scale(x[held]))
+    means = [m for size in range(1, len(candidates) + 1) for m in combinations(candidates, size)]
+
+    def cost(names: tuple[str, ...]) -> float:
+        error = np.mean([said[n] for n in names], axis=0) - y
+        return _cell_rms(error, cell) * (1.0 + EARNED * len(names))
+
+    chosen = min(means, key=cost)
+    each = np.stack([said[name] for name in chosen])
+    error, disagreement = y - each.mean(axis=0), each.std(axis=0)
+    noise = measure(error, disagreement, cell)
+    scale, members = _members(x, y, cell, {name: candidates[name] for name in chosen}, seed)
+    model = Regression(scale, tuple(slim(m) for m in members.values()), noise)
+    return Choice(model, chosen, _rms(error), error / noise.std(disagreement))
+
+
+def by_condition(surprise: Float, cell: NDArray[np.str_], group: NDArray[np.int64], groups: int) -> Float:
+    """Say by which factor [group] deviations are to be taken wider, every cell of a condition counting the same."""
+    _, first, index = np.unique(cell, return_index=True, return_inverse=True)
+    squared = np.bincount(index, surprise**2) / np.bincount(index)
+    usual = squared.mean()
+    total = np.bincount(group[first], squared, groups) + PRIOR_CELLS * usual
+    count = np.bincount(group[first], minlength=groups) + PRIOR_CELLS
+    return np.asarray(CAUTION * np.sqrt(total / count / usual))
+
+
+def plain(kind: Kind, rows: Rows, variant: Variant, seed: int = 0) -> dict[str, Known]:
+    """Learn capacity now by one method each, nothing chosen and no deviation known: what stands beside a default."""
+    x, y = inputs(rows.events, kind, variant), rows.capacity_ah / kind.nominal_capacity_ah
+    usable = np.isfinite(x).all(axis=1) & np.isfinite(y)
+    use = np.unique(rows.events.use[usable, : kind.conditions], axis=0)
+    scale, members = _members(x[usable], y[usable], rows.cell[usable], PLAIN, seed)
+    unknown = Noise(np.nan, np.nan)
+    return {n: Known(kind, use, {variant: Regression(scale, (m,), unknown)}) for n, m in members.items()}
+
+
+def thin(cell: NDArray[np.str_], most: int) -> Bool:
+    """Pick at most so many rows [row] of each cell, evenly over its life."""
+    kept = np.zeros(len(cell), bool)
+    for name in np.unique(cell):
+        rows = np.flatnonzero(cell == name)
+        kept[rows[np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int))]] = True
+    return kept
+
+
+def slim(form: Form) -> Form:
+    """Keep a form's numbers in single precision, and the many points of a kernel in half: a third of the file."""
+    arrays = {f.name: getattr(form, f.name) for f in fields(form)}
+    single = {n: a.astype(np.float32) for n, a in arrays.items() if a.dtype == np.float64}
+    return replace(form, **single | ({"points": form.points.astype(np.float16)} if isinstance(form, Kernel) else {}))
+
+
+def _members(
+    x: Float, y: Float, cell: NDArray[np.str_], candidates: Mapping[str, Candidate], seed: int
+) -> tuple[Inputs, dict[str, Form]]:
+    scale = Inputs.learn(x)
+    shown = scale.scale(x)
+    members = {}
+    for name, candidate in candidates.items():
+        few = thin(cell, candidate.rows_a_cell)
+        members[name] = candidate.fit(shown[few], y[few], seed)
+    return scale, members
+
+
+def _cell_rms(error: Float, cell: NDArray[np.str_]) -> float:
+    """Give the error with every cell counting the same: a short life in a hard condition is a life too."""
+    _, index = np.unique(cell, return_inverse=True)
+    return float(np.sqrt((np.bincount(index, error**2) / np.bincount(index)).mean()))
+
+
+def _rms(error: Float) -> float:
+    return float(np.sqrt(np.mean(error**2)))
