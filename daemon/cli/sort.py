@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     from daemon.config import Config, read_config
     from daemon.errors import LogError, WeightsError
     from daemon.log import read_log
-    from daemon.sorting import columns, grade, refuse
+    from daemon.sorting import grade, refuse, row_of
     from estimators.pulse.estimate import shipped
 
     chemistry, capacity = _kind(args)
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         except LogError as err:
             found.append(refuse(path.name.split(".")[0], f"unreadable_log: {err.what}"))
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    rows = [columns(one) for one in found]
+    rows = [row_of(one) for one in found]
     polars.DataFrame(rows, infer_schema_length=None).fill_nan(None).write_csv(args.out)
     for row in rows:
         if args.json:

@@ -12,7 +12,7 @@ from daemon.events.activity import CHARGE, DISCHARGE, REST
 from daemon.events.charging import Stage
 from daemon.events.pulses import NEVER, RELAXATION_SECOND, Found, Pulses
 from daemon.events.wave import NOTHING, Bool, Float, Int, Turns, Wave
-from daemon.recording import LookBack, Recordings, Signal
+from daemon.recording import FIRST, LookBack, Recordings, Signal
 from daemon.slots import Slots, column
 from estimators.check import Trigger
 
@@ -28,6 +28,7 @@ OF_STAGE = {
 ENDS = (  # what makes an end of a recording that is finished
     (Signal.CONSTANT_CURRENT, CHARGE),
     (Signal.CONSTANT_VOLTAGE, CHARGE),
+    (Signal.REST, CHARGE),
     (Signal.REST, DISCHARGE),
 )
 OF_A_CHARGE = (Signal.CONSTANT_CURRENT, Signal.CONSTANT_VOLTAGE, Signal.REST)
@@ -53,6 +54,16 @@ class Rests:
 
 
 @dataclass(slots=True)
+class Before:
+    """How the rest ended that the newest charge followed; NaN: it followed none."""
+
+    volt: Float = column(np.nan)
+    celsius: Float = column(np.nan)
+    length: Float = column(np.nan)  # [s] that were recorded
+    after: NDArray[np.int8] = column(NOTHING, np.int8)  # what was done before it
+
+
+@dataclass(slots=True)
 class Marks:
     """Where a train's recording stood when what may be a pulse began."""
 
@@ -66,11 +77,12 @@ class Keeper:
     def __init__(self) -> None:
         """Begin with no cells."""
         self.recordings, self.look_back, self.rests, self.marks = Recordings(), LookBack(), Rests(), Marks()
+        self.before = Before()
 
     @property
     def states(self) -> tuple[DataclassInstance, ...]:
         """All that has a row for each slot."""
-        return self.recordings, self.look_back, self.rests, self.marks
+        return self.recordings, self.look_back, self.rests, self.marks, self.before
 
     def add(self, wave: Wave) -> None:
         """Add a second to what is recorded of charges and rests."""
@@ -106,13 +118,11 @@ class Keeper:
         return over
 
     def turn_activities(self, wave: Wave, turns: Turns, after: NDArray[np.int8]) -> list[Over]:
-        """Begin to record rests; a charge that begins makes an end of what the one before it left.
-
-        A rest stays, so that a charge after it can be counted from there; a discharge makes it worthless.
-        """
+        """Begin to record rests; what begins makes an end of what went before. A charge keeps how its rest ended."""
         if not len(turns.row):
             return []
         slots, second = wave.slot[turns.row], wave.second[turns.row]
+        self._remember_rest(slots[turns.now == CHARGE])
         for signal, next_begins in ENDS:
             old = (turns.now == next_begins) & (self.recordings.begin[slots, signal] < turns.begin)
             self.recordings.forget(signal, slots[old & ~self.recordings.runs[slots, signal]])
@@ -121,6 +131,16 @@ class Keeper:
         self.recordings.start(Signal.REST, at, turns.begin[rests], self.look_back, second[rests])
         self.rests.after[at], self.rests.stirred[at] = after[at], 0
         return self.charges_over(turns)
+
+    def _remember_rest(self, slots: Slots) -> None:
+        """Keep how the rest before a charge ended; nothing where there was none."""
+        kept, before, signal = self.recordings, self.before, Signal.REST
+        last = FIRST[signal] + np.maximum(kept.count[slots, signal] - 1, 0)
+        there = (kept.count[slots, signal] > 0) & ~kept.runs[slots, signal] & ~kept.interrupted[slots, signal]
+        before.volt[slots] = np.where(there, kept.volt[slots, last], np.nan)
+        before.celsius[slots] = np.where(there, kept.celsius[slots, last], np.nan)
+        before.length[slots] = np.where(there, kept.second[slots, last] + 1.0, np.nan)
+        before.after[slots] = self.rests.after[slots]
 
     def charges_over(self, turns: Turns, interrupted: bool = False) -> list[Over]:
         """Give the charges that are over as a whole."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from daemon.events.tell import ACTIVITIES
 from daemon.recording import Recordings, Signal
-from estimators.check import Evidence, Facts, Standing, Trigger
+from estimators.check import Evidence, Facts, RestEnd, Standing, Trigger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +38,7 @@ class Phase:
     end_second: float
     interrupted: bool
     rest_after: str
+    rest_before: RestEnd | None  # of the newest charge
     throughput_ah: float
     recordings: Recordings  # of every cell that ended a phase in the same wave
     place: int  # of this cell in them
@@ -55,6 +56,7 @@ class Phase:
             standing,
             1.0 if signal is None else self.recordings.sample_second(signal, self.place),
             self.rest_after,  # type: ignore[arg-type]
+            self.rest_before,
             **shown,
         )
 
@@ -79,7 +81,14 @@ def phases(wave: Wave, over: list[Over], keeper: Keeper, throughput_ah: Float) -
                 float(end),
                 kind.interrupted,
                 ACTIVITIES[int(keeper.rests.after[slot])],
+                _rest_before(keeper, slot),
                 float(throughput_ah[slot]),
                 recordings,
                 next(places),
             )
+
+
+def _rest_before(keeper: Keeper, slot: int) -> RestEnd | None:
+    before = keeper.before
+    volt, length, celsius = (float(a[slot]) for a in (before.volt, before.length, before.celsius))
+    return None if np.isnan(volt) else RestEnd(volt, length, celsius, ACTIVITIES[int(before.after[slot])])

@@ -1,10 +1,10 @@
-"""The health check of a charge to full that follows a rest: charge taken up, over the share that was missing.
+"""The health check of a charge to full that follows a rest: charge taken up, over the share that it was.
 
-    soh = charge_ah / ((1 - soc at the rest) * nominal_capacity_ah)
+    soh = charge_ah / ((soc at the end - soc at the rest) * nominal_capacity_ah)
 
-The SOC at the rest is read from the cell type's open-circuit voltage, on the branch of what went before. It errs by
-what a rest leaves unsettled and what the tables leave unexplained, over the slope of that curve: where the curve is
-flat, or little was missing, there is no number. The charge errs by the gain of the current sensor.
+Both SOCs are read from the cell type's open-circuit voltage, on the branch of what went before. They err by what a
+rest leaves unsettled, what the last current lifts the voltage by and what the tables leave unexplained, over the slope
+of that curve: where it is flat, or little was taken up, there is no number. The charge errs by the sensor's gain.
 """
 
 from __future__ import annotations
@@ -13,21 +13,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from estimators.check import Evidence, Needs, Recording, Refusal, Report, Trigger
+from estimators.check import Evidence, Needs, Recording, Refusal, Report, RestEnd, Trigger
 
 if TYPE_CHECKING:
     from estimators.cell_type import Tables
+    from estimators.contract import Float
 
 NAME = "counted"
-REST_SECOND = 900.0  # before the charge, at least
+REST_SECOND = 300.0  # before the charge, at least
 FULL_VOLT, FULL_C_RATE = 0.02, 0.07  # so near the limit, and no more current than this: full
 SETTLED_SECOND = 1_800.0  # what a rest has not settled falls with such a time constant
 UNSETTLED_VOLT = 0.012  # at the beginning of it
 LEAST_VOLT = 0.006  # no cell is the very one that the tables were made from
 GAIN_STD = 0.005  # of a good current sensor
-LEAST_MISSING, MOST_STD = 0.4, 0.05
+LEAST_TAKEN, MOST_STD = 0.4, 0.05  # of the capacity
+LIFT_ERROR = 0.3  # of what a small current lifts the voltage by
 BRANCH = {"discharge": -1.0, "charge": 1.0, "unknown": 0.0}
-OVERLAP_SECOND = 60.0  # the charge may be told as begun before the rest is told as over
 
 
 class CountedCheck:
@@ -37,50 +38,63 @@ class CountedCheck:
     model = NAME
     needs = Needs(
         triggers=frozenset({Trigger.CHARGE}),
-        shortest_second={"rest": REST_SECOND, "constant_current": 60.0},
+        shortest_second={"constant_current": 60.0},
     )
 
     def run(self, evidence: Evidence) -> Report:
         """Judge one charge."""
-        rest, charge, tables = evidence.rest, evidence.constant_current, evidence.facts.tables
+        rest, charge, tables = evidence.rest_before, evidence.constant_current, evidence.facts.tables
         if tables is None:
             return Report.refuse(NAME, NAME, Refusal.UNKNOWN_CONFIGURATION)
-        assert rest is not None
-        assert charge is not None
-        if charge.begin_second < rest.begin_second + rest.length_second - OVERLAP_SECOND:  # the rest came after
+        if rest is None or charge is None:
             return Report.refuse(NAME, NAME, Refusal.NOTHING_RECORDED)
+        if rest.length_second < REST_SECOND:
+            return Report.refuse(NAME, NAME, Refusal.TOO_SHORT, rest_second=rest.length_second)
         tail = evidence.constant_voltage
         held = tail if tail is not None and tail.begin_second > charge.begin_second else None
         if not _full(held or charge, evidence):
             return Report.refuse(NAME, NAME, Refusal.NOT_FULL_CHARGE)
         charge_ah = _taken(charge) + (0.0 if held is None else _taken(held))
-        soc, soc_std = start(tables, rest, evidence.rest_after)
-        missing = 1.0 - soc
-        quality = {"charge_ah": charge_ah, "start_soc": soc, "start_soc_std": soc_std}
-        if missing < LEAST_MISSING or soc_std / missing > MOST_STD:
+        (begun, begun_std), (ended, ended_std) = start(tables, rest), end(tables, held or charge)
+        taken, std = ended - begun, float(np.hypot(begun_std, ended_std))
+        quality = {"charge_ah": charge_ah, "start_soc": begun, "end_soc": ended, "share_std": std}
+        if taken < LEAST_TAKEN or std / taken > MOST_STD:
             return Report.refuse(NAME, NAME, Refusal.WINDOW_NOT_COVERED, **quality)
-        capacity_ah = charge_ah / missing
-        share = float(np.hypot(soc_std / missing, GAIN_STD))
+        capacity_ah = charge_ah / taken
+        share = float(np.hypot(std / taken, GAIN_STD))
         nominal_ah = evidence.facts.nominal_capacity_ah
         values = {"capacity_ah": capacity_ah, "soh": capacity_ah / nominal_ah}
         return Report(NAME, NAME, values, {name: share * value for name, value in values.items()}, quality)
 
 
-def start(tables: Tables, rest: Recording, after: str) -> tuple[float, float]:
+def start(tables: Tables, rest: RestEnd) -> tuple[float, float]:
     """Read the SOC of present capacity from the end of a rest, with its deviation."""
-    celsius = float(np.median(rest.temperature_celsius))
-    ocv, branch = (
-        np.array([np.interp(celsius, tables.temperature_celsius, row) for row in table])
-        for table in (tables.ocv_volt, tables.hysteresis_volt)
-    )
-    curve = np.maximum.accumulate(ocv + BRANCH[after] * branch)
-    volt = float(rest.voltage_volt[-1])
-    soc_nominal = float(np.interp(volt, curve, tables.soc))
-    slope = float(np.interp(soc_nominal, tables.soc, np.gradient(curve, tables.soc)))
     unsettled = UNSETTLED_VOLT * float(np.exp(-rest.length_second / SETTLED_SECOND))
-    off = float(np.hypot(unsettled, LEAST_VOLT)) + (float(branch.max()) if after == "unknown" else 0.0)
+    return _soc(tables, rest.voltage_volt, rest.temperature_celsius, rest.after, unsettled)
+
+
+def end(tables: Tables, last: Recording) -> tuple[float, float]:
+    """Read it from the end of a charge: what the small current lifts the voltage by is known from the tables."""
+    celsius, ampere = float(last.temperature_celsius[-1]), float(last.current_ampere[-1])
+    ohm = _at(tables, tables.ohmic_ohm + tables.rc_ohm.sum(axis=0), celsius)[-1]
+    transfer = _at(tables, tables.charge_transfer_volt, celsius)[-1]
+    lifted = ohm * ampere + transfer * np.arcsinh(ampere / tables.charge_transfer_ampere[0])
+    return _soc(tables, float(last.voltage_volt[-1]) - float(lifted), celsius, "charge", LIFT_ERROR * float(lifted))
+
+
+def _soc(tables: Tables, volt: float, celsius: float, after: str, off_volt: float) -> tuple[float, float]:
+    ocv, branch = _at(tables, tables.ocv_volt, celsius), _at(tables, tables.hysteresis_volt, celsius)
+    curve = np.maximum.accumulate(ocv + BRANCH[after] * branch)
+    nominal = float(np.interp(volt, curve, tables.soc))
+    slope = float(np.interp(nominal, tables.soc, np.gradient(curve, tables.soc)))
+    off = float(np.hypot(off_volt, LEAST_VOLT)) + (float(branch.max()) if after == "unknown" else 0.0)
     reference = float(tables.reference_soh[0])
-    return 1.0 - (1.0 - soc_nominal) / reference, off / max(slope, 1e-6) / reference
+    return 1.0 - (1.0 - nominal) / reference, off / max(slope, 1e-6) / reference
+
+
+def _at(tables: Tables, table: Float, celsius: float) -> Float:
+    """Give a table's column at a temperature: [soc]."""
+    return np.array([np.interp(celsius, tables.temperature_celsius, row) for row in table])
 
 
 def _full(last: Recording, evidence: Evidence) -> bool:

@@ -1,0 +1,152 @@
+"""What health checks are worth in the service: SOH of cells whose SOH is guessed, with the checks and without.
+
+    python benchmarks/studies/checks_in_service.py --cells 8 --days 2
+    python benchmarks/studies/checks_in_service.py --nasa $BMSD_DATA/nasa-pcoe-aging
+
+Simulated NCA cells of SOH 0.75 to 1 go through the fleet twice, second by second; the published SOH is compared with
+the truth at the end, and how long a turn of the fleet takes. NASA's cells are replayed as one log each, charge after
+discharge, by counting alone: what checks say of each full charge is compared with the capacity of the discharge after it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import polars
+import yaml
+
+from daemon.batch import Batch
+from daemon.config import Cells, Config, PackRule
+from daemon.fleet import Fleet
+from daemon.health.checks import examiner
+from daemon.rows import Output
+from daemon.tables.nasa import read
+from simulators.recording import simulate
+
+NASA = {
+    "name": "nasa",
+    "chemistry": "nca",
+    "nominal_capacity_ah": 2.0,
+    "voltage_min_volt": 2.0,
+    "voltage_max_volt": 4.2,
+    "current_min_ampere": -5.0,
+    "current_max_ampere": 2.0,
+    "temperature_min_celsius": 0.0,
+    "temperature_max_celsius": 50.0,
+    "estimator": "coulomb",
+}
+
+
+def main() -> None:
+    """Run what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--cells", type=int, default=8)
+    parser.add_argument("--days", type=float, default=2.0)
+    parser.add_argument("--estimator", default="ekf")
+    parser.add_argument("--seed", type=int, default=11)
+    parser.add_argument("--nasa", type=Path, metavar="DIR")
+    args = parser.parse_args()
+    if args.nasa:
+        replay_nasa(args.nasa)
+    else:
+        simulated(args.cells, int(args.days * 86_400), args.estimator, args.seed)
+
+
+def simulated(cells: int, seconds: int, estimator: str, seed: int) -> None:
+    """Print SOH errors and the time of a turn, with checks and without."""
+    random = np.random.default_rng(seed)
+    recording = simulate(
+        cells,
+        seconds,
+        seed,
+        chemistry="nca",
+        initial_soh=random.uniform(0.75, 1.0, cells),
+        ambient_temperature_celsius=random.uniform(10.0, 35.0, cells),
+        depth_of_discharge=(0.75, 0.80, 0.95),
+    )
+    names = tuple(f"p/c{k}" for k in range(cells))
+    rule = PackRule(pattern="*", cell_type="generic-nca", estimator=estimator)
+    print(f"{cells} cells, {seconds / 86_400:.1f} days, {estimator}, SOH guessed; errors of SOH in points")
+    for asked in (False, True):
+        config = Config(cells=Cells(packs=[rule]))
+        checks = examiner(config.health) if asked else None
+        fleet, health, turns = Fleet(config, examiner=checks), [], []
+        soh = np.full(cells, np.nan)
+        held = 0
+        for second in range(seconds):
+            columns = (recording.voltage_volt, recording.current_ampere, recording.temperature_celsius)
+            volt, ampere, celsius = (c[:, second].astype(np.float64) for c in columns)
+            batch = Batch(names, np.arange(cells, dtype=np.int32), np.full(cells, float(second)), volt, ampere, celsius)
+            began = time.perf_counter()
+            output = fleet.push(batch)
+            turns.append(time.perf_counter() - began)
+            health += output.health
+            soh[output.rows.cell] = output.rows.soh
+            held += int((np.abs(output.rows.soh - recording.soh[output.rows.cell, second])
+                         <= 1.645 * output.rows.soh_std).sum())  # fmt: skip
+        error = 100.0 * (soh - recording.soh[:, -1])
+        said = [h for _, h in health if h.refused is None and "soh" in h.values]
+        by_name = {name: recording.soh[k] for k, name in enumerate(names)}
+        off = [100.0 * (h.values["soh"] - by_name[n][int(h.unix_time_second)]) for n, h in health if h in said]
+        print(
+            f"checks {'on ' if asked else 'off'}  RMSE {np.sqrt(np.mean(error**2)):.2f}  worst {np.abs(error).max():.2f}"
+            f"  90 % intervals hold {100 * held / (cells * seconds):.0f} %  turn p50 {1e3 * np.median(turns):.2f} ms"
+            f"  p99 {1e3 * np.quantile(turns, 0.99):.2f} ms"
+        )
+        if asked:
+            reports = {
+                f"{check} {why or 'said'}": n
+                for (check, why), n in Counter((h.check, h.refused) for _, h in health).items()
+            }
+            print(f"  {len(said)} SOHs said, RMSE {np.sqrt(np.mean(np.square(off))):.2f}; reports {reports}")
+            assert checks is not None
+            checks.close()
+
+
+def replay_nasa(folder: Path) -> None:
+    """Print how many full charges were looked at, and the error of what was said."""
+    cases = read(folder).cases
+    with tempfile.TemporaryDirectory() as place:
+        kind = Path(place) / "nasa"
+        kind.mkdir()
+        (kind / "cell.yaml").write_text(yaml.safe_dump(NASA))
+        for path in sorted(folder.glob("*_timeseries.csv*")):
+            cell = path.name.partition("_")[0]
+            truth = {case.operation: case.capacity_ah for case in cases if case.cell == cell}
+            print(cell, _replayed(polars.read_csv(path), str(kind), truth))
+
+
+def _replayed(frame: polars.DataFrame, kind: str, truth: dict[int, float]) -> str:
+    """Replay one cell, its operations a minute apart; `truth` is of the full charges, by operation."""
+    config = Config(cells=Cells(packs=[PackRule(pattern="*", cell_type=kind, max_hold_second=120.0)]))
+    checks = examiner(config.health)
+    fleet, outputs, ends = Fleet(config, examiner=checks), [], {}
+    now = 0.0
+    for (operation,), part in frame.group_by("operation", maintain_order=True):
+        second = part["test_time_second"].to_numpy() + now
+        columns = [part[name].to_numpy() for name in ("voltage_volt", "current_ampere", "temperature_celsius")]
+        outputs.append(fleet.push(Batch(("p/c",), np.zeros(len(part), np.int32), second, *columns)))
+        ends[operation] = (now, now := float(second[-1]) + 60.0)
+    outputs.append(fleet.flush())
+    assert checks is not None
+    checks.close()
+    reports = [h for _, h in Output.join(outputs).health if h.check == "srse"]
+    found, error = 0, []
+    for operation, capacity_ah in truth.items():
+        begin, end = ends[operation]
+        mine = [h for h in reports if begin <= h.begin_second < end]
+        found += bool(mine)
+        error += [100.0 * (h.values["soh"] - capacity_ah / NASA["nominal_capacity_ah"]) for h in mine if h.values]
+    known = np.array([e for e in error if np.isfinite(e)])
+    reasons = dict(Counter(h.refused for h in reports if h.refused))
+    rmse = f"RMSE {np.sqrt(np.mean(known**2)):.2f} points on {len(known)}" if len(known) else "nothing said"
+    return f"{found} of {len(truth)} full charges looked at, {rmse}; refused {reasons}"
+
+
+if __name__ == "__main__":
+    main()
