@@ -1,0 +1,64 @@
+"""Other ways to learn the targets together, which are not shipped: dropout's deviation, a tie, a straight fade.
+
+The networks are of one size with those that may be shipped, and each cell is held out once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from estimators.multitask.labels import END_OF_LIFE_SOH
+from estimators.multitask.model import TARGETS, learnt, told
+from estimators.multitask.network import FADE, LEAST_FADE, RUL, SOH, Settings, train
+from estimators.multitask.train import NETWORK_ROWS, Crossed, answer, thinned
+from estimators.regression.fit import by_cell
+from estimators.regression.inputs import Inputs
+from estimators.regression.regression import Answer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from estimators.contract import Float
+    from estimators.multitask.train import Lesson
+
+SETTINGS = Settings()
+TIED = replace(SETTINGS, tied=True)
+DROPOUT, TIE, CROSSING = "network, dropout's deviation", "network, tied", "network, crossing"
+
+
+def compare(lessons: Sequence[Lesson], folds: int, seed: int) -> dict[str, dict[str, Answer]]:
+    """Give each target's answers by method, of lessons on the same rows in the order of `TARGETS`."""
+    truth = np.stack([learnt(lesson.target, lesson.value) for lesson in lessons], axis=1)
+    y = np.full((len(truth), len(TARGETS)), np.nan)
+    places = tuple(TARGETS.index(lesson.target) for lesson in lessons)
+    y[:, places] = truth
+    x, cell = lessons[0].views.history, lessons[0].cell
+    usable, fold = np.isfinite(x).all(axis=1), np.zeros(len(cell), int)
+    tied, mean, std = np.full((3, *truth.shape), np.nan)
+    for n, (learns, held) in enumerate(by_cell(cell, folds, seed, lessons[0].protocol)):
+        fold[held] = n
+        rows = thinned(cell, learns & usable & np.isfinite(truth).any(axis=1), NETWORK_ROWS)
+        asked = np.flatnonzero(held & usable)
+        inputs = Inputs.learn(x[rows])
+        shown, other = inputs.scale(x[rows]), inputs.scale(x[asked])
+        dropped = train(shown, y[rows], places, SETTINGS, seed).dropped(other)
+        mean[asked], std[asked] = dropped.mean(axis=0), dropped.std(axis=0)
+        tied[asked] = train(shown, y[rows], places, TIED, seed).each(other).mean(axis=0)
+    answers = {}
+    for n, lesson in enumerate(lessons):
+        dropout = Answer(mean[:, n], std[:, n], np.isfinite(mean[:, n]))
+        whole = answer(Crossed(lesson.target, truth[:, n], cell, fold, {TIE: tied[:, n]}), (TIE,))
+        answers[lesson.target] = {m: told(lesson.target, a) for m, a in ((DROPOUT, dropout), (TIE, whole))}
+    if places == (SOH, RUL, FADE):
+        answers[TARGETS[RUL]][CROSSING] = crossing(*(answers[TARGETS[n]][DROPOUT] for n in (SOH, FADE)))
+    return answers
+
+
+def crossing(soh: Answer, fade: Answer) -> Answer:
+    """Give the rows after which a straight fade has brought SOH to 80 %, in place of rows left that are learnt."""
+    slope = np.maximum(fade.mean, LEAST_FADE)
+    left = 1e4 * np.maximum(soh.mean - END_OF_LIFE_SOH, 0.0) / slope
+    return Answer(left, np.hypot(1e4 * soh.std, left * fade.std) / slope, soh.in_domain & fade.in_domain)
