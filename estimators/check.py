@@ -110,6 +110,16 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
+class RestEnd:
+    """How a rest ended, or stood after the first hour of it."""
+
+    voltage_volt: float
+    length_second: float
+    temperature_celsius: float
+    after: str  # charge | discharge | unknown
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """What was seen of one cell up to the second in which a phase closed.
 
@@ -125,6 +135,7 @@ class Evidence:
     standing: Standing
     sample_second: float = 1.0  # the source's own period; recordings are on the 1 Hz grid, held in between
     rest_after: Literal["charge", "discharge", "unknown"] = "unknown"
+    rest_before: RestEnd | None = None  # the rest that the newest charge followed
     constant_current: Recording | None = None
     constant_voltage: Recording | None = None
     rest: Recording | None = None
