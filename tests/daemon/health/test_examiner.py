@@ -21,7 +21,7 @@ FACTS = Facts("lab", "nca", 3.0, 2.5, 4.2)
 def closing(cell: str = "p/c", trigger: Trigger = Trigger.CYCLE, second: int = 100) -> Closing:
     recordings = Recordings()
     grow(recordings, 1)
-    phase = Phase(0, 0, second, trigger, 0.0, float(second), False, "unknown", 3.0, recordings, 0)
+    phase = Phase(0, 0, second, trigger, 0.0, float(second), False, "unknown", None, 3.0, recordings, 0)
     return Closing(cell, phase, FACTS, Standing(soh=0.9, soh_std=0.02, equivalent_full_cycles=7.0))
 
 
