@@ -77,6 +77,11 @@ class Advance:
         """Tell from where on the journal must stay."""
         return self._checkpoints.needed
 
+    @property
+    def is_caught_up(self) -> bool:
+        """Tell whether the journal is behind us, and only what comes is ahead."""
+        return self._caught_up
+
     def close(self) -> None:
         """End the thread."""
         self._thread.shutdown()

@@ -56,7 +56,9 @@ class Bank:
     def start(self, slots: Slots, start: Start) -> None:
         """Make the state of some cells anew."""
         for pick, count in _chunks(len(slots)):
-            for name, fresh in self.estimator.init(Start(start.soc[pick], start.soh[pick], start.soh_std[pick])).items():
+            for name, fresh in self.estimator.init(
+                Start(start.soc[pick], start.soh[pick], start.soh_std[pick])
+            ).items():
                 self.state[name][slots[pick[:count]]] = fresh[:count]
 
     def calibrate(self, slots: Slots, soh: Float, soh_std: Float) -> None:

@@ -83,11 +83,13 @@ class Link:
         self.attempted = threading.Event()  # set once the first attempt has come to an end, either way
         self._config, self._client_id, self._listener = config, client_id, listener
         self._persistent, self._subscription, self._will = persistent, subscription, will
+        self.busy_second = 0.0  # that the thread was reading, or would have if its owner were not full
         self._posted: deque[Callable[[paho.Client], object]] = deque()
         self._closing = threading.Event()
         self._lost, self._session = "", ""  # why the present connection ended, and what the broker said of ours
         self._up = False
         self._messages = 0
+        self._idle_second = 0.0  # of the present turn
         self._stayed = 0.0  # when we last showed that we live, while not reading
         self._wake_r, self._wake_w = socket.socketpair()
         self._wake_r.setblocking(False)
@@ -167,8 +169,11 @@ class Link:
                 return
             poll = select.poll()
             poll.register(self._wake_r, select.POLLIN)
-            while not self._closing.is_set() and self._turn(client, sock, poll):
-                pass
+            goes_on = True
+            while goes_on and not self._closing.is_set():
+                began, self._idle_second = time.monotonic(), 0.0
+                goes_on = self._turn(client, sock, poll)
+                self.busy_second += time.monotonic() - began - self._idle_second
             if self._closing.is_set():
                 self._goodbye(client)
         finally:
@@ -182,7 +187,7 @@ class Link:
         full = self._listener.full()
         hidden = not full and isinstance(sock, ssl.SSLSocket) and sock.pending() > 0  # decrypted, unseen by poll
         poll.register(sock, (0 if full else select.POLLIN) | (select.POLLOUT if client.want_write() else 0))
-        ready = dict(poll.poll(0 if hidden else 1_000))
+        ready = dict(poll.poll(0)) or ({} if hidden else self._idle(poll, full))
         events = ready.get(sock.fileno(), 0)
         if self._wake_r.fileno() in ready:
             self._wake_r.recv(65_536)
@@ -194,6 +199,14 @@ class Link:
         if client.want_write():
             self._check(client.loop_write())
         return self._stay(client) if full else self._check(client.loop_misc())
+
+    def _idle(self, poll: select.poll, full: bool) -> dict[int, int]:
+        """Wait for something to do; while the owner is full, that is no idling."""
+        began = time.monotonic()
+        ready = dict(poll.poll(1_000))
+        if not full:
+            self._idle_second += time.monotonic() - began
+        return ready
 
     def _stay(self, client: paho.Client) -> bool:
         """Show the broker that we live while we do not read: its answer to paho's ping would stand behind the unread.

@@ -1,7 +1,8 @@
 """What a broker does with us, tried out under a client id and a topic of our own, and taken away again.
 
-    connect, subscribe, one message there and back
+    connect, subscribe, one message there and back; what it says of itself
     leave, with the session kept; another client publishes; come back and count
+    knock without a name
 
 Facts only: whether they are good enough is for doctor to say.
 """
@@ -30,9 +31,11 @@ if TYPE_CHECKING:
 
 CONNECT_SECOND = 3.0
 STEP_SECOND = 5.0  # patience with any one step
+SAMPLE_BYTES = 130  # of a message of one cell
 QUIET_SECOND = 0.5  # beyond two round trips without a message: no more come before we acknowledge
 TURN_SECOND = 0.05
 
+VERSION, DROPPED = "$SYS/broker/version", "$SYS/broker/publish/messages/dropped"
 UNREACHABLE: tuple[tuple[type[OSError], str, str], ...] = (
     (socket.gaierror, "no such host", "correct mqtt.host"),
     (ConnectionRefusedError, "nobody listens there", "start the broker, or correct mqtt.host and mqtt.port"),
@@ -53,6 +56,9 @@ class Proof(NamedTuple):
     in_flight: int  # messages that it sends before it waits for an acknowledgement; `sent` or more: it did not wait
     sent: int  # messages that were published while their subscriber was away
     came_back: tuple[int, ...]  # their numbers, in the order in which they came
+    version: str = ""  # as it says; empty where it does not
+    dropped: int = 0  # messages that it dropped, of any client, since it was started, as far as it says
+    lets_strangers_in: bool = False
 
 
 def prove(config: Mqtt, messages: int) -> Proof:
@@ -62,6 +68,7 @@ def prove(config: Mqtt, messages: int) -> Proof:
     with _visit(config, client_id, persistent=False) as visit:
         visit.subscribe(topic)
         round_trip = visit.there_and_back(topic)
+        version, dropped = (visit.told(name) for name in (VERSION, DROPPED))
     try:
         with _visit(config, client_id, persistent=True) as visit:
             visit.subscribe(topic)
@@ -73,7 +80,19 @@ def prove(config: Mqtt, messages: int) -> Proof:
     finally:
         with suppress(BrokerError), _visit(config, client_id, persistent=False):
             pass  # a clean session of the same name ends the persistent one
-    return Proof(round_trip, in_flight, messages, came_back)
+    number = int(dropped) if dropped.isdecimal() else 0
+    return Proof(round_trip, in_flight, messages, came_back, version, number, _lets_strangers_in(config, client_id))
+
+
+def _lets_strangers_in(config: Mqtt, client_id: str) -> bool:
+    """See whether one is let in who has neither password nor certificate."""
+    tls = config.tls.model_copy(update={"certificate_file": None, "key_file": None})
+    nobody = config.model_copy(update={"username": None, "password": None, "tls": tls})
+    try:
+        with _visit(nobody, f"{client_id}-nobody", persistent=False):
+            return True
+    except BrokerError:
+        return False
 
 
 @contextmanager
@@ -136,9 +155,16 @@ class _Visit:
         self._until(lambda: self.messages, f"does not give back a message for {topic}", self._access)
         return time.monotonic() - began
 
+    def told(self, topic: str) -> str:
+        """Read one line of what the broker says of itself; empty where it does not, or not to us."""
+        self.messages.clear()
+        self._client.subscribe(topic, qos=0)
+        self._until_quiet(1, QUIET_SECOND)
+        return next((m.payload.decode("utf-8", "replace") for m in self.messages if m.topic == topic), "")
+
     def publish(self, topic: str, messages: int) -> None:
         for number in range(messages):
-            self._client.publish(topic, str(number).encode(), qos=1)
+            self._client.publish(topic, str(number).encode().ljust(SAMPLE_BYTES), qos=1)
         self._until(lambda: self._confirmed == messages, "does not confirm what we publish")
 
     def fetch(self, messages: int, quiet_second: float) -> int:

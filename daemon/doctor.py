@@ -20,21 +20,18 @@ import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import urlencode
 
 from daemon.errors import BmsdError, ConfigError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from daemon.broker_proof import Proof
     from daemon.config import Config, InfluxSink, PackRule, Reading
 
 PATIENCE_SECOND = 30.0  # with all checks together
 SERVER_SECOND = 3.0  # with one answer of a database
-AWAY_SECOND = 60  # an absence of the service that the broker should bridge: a restart of its machine
-MANY_MESSAGES, FEW_MESSAGES = 1_200, 50  # more than the 1,000 that mosquitto queues as it comes
+READABLE = 0o044  # by the group, by others
 FULL_BYTES = 67_108_864  # free space below which databases begin to fail
 EARLIEST = datetime(2025, 1, 1, tzinfo=UTC)  # a clock that was never set says less
 CLOCK_SECOND = 10.0
@@ -109,6 +106,17 @@ def _configuration(reading: Reading, source: str) -> Iterator[Finding]:
         return
     types = {rule.cell_type for rule in _rules(reading.config)}
     yield Finding("ok", f"{source}: {_count(len(types), 'cell type')}, up to {cells.cells_max:,} cells")
+    yield from _open_secrets(reading)
+
+
+def _open_secrets(reading: Reading) -> Iterator[Finding]:
+    """Name the file that holds a secret and that others may read."""
+    held = {"mqtt.password": reading.config.mqtt.password, "sinks.influx.token": reading.config.sinks.influx.token}
+    for name, secret in held.items():
+        file = Path(reading.origin(tuple(name.split("."))).rpartition(":")[0])
+        if secret is not None and file.is_file() and file.stat().st_mode & READABLE:
+            mend = f"chmod 600 {file}, or give it as a credential or a variable: docs/operations.md, Secrets"
+            yield Finding("warn", f"{name} stands in {file}, which others may read", mend)
 
 
 def _faults(err: ConfigError) -> list[Finding]:
@@ -149,33 +157,9 @@ def _state_directory(config: Config) -> Iterator[Finding]:
 
 def _broker(config: Config) -> Iterator[Finding]:
     """Connect, and see whether what is sent while the service is away is there when it comes back."""
-    from daemon.broker_proof import prove
+    from daemon.broker_verdict import judge
 
-    away = config.cells.cells_max * AWAY_SECOND
-    proof = prove(config.mqtt, MANY_MESSAGES if away >= MANY_MESSAGES else FEW_MESSAGES)
-    where = f"{config.mqtt.host}:{config.mqtt.port}"
-    yield Finding("ok", f"{where}: a message there and back in {1_000 * proof.round_trip_second:.0f} ms")
-    yield _queue_finding(proof, config)
-    rate = proof.in_flight / (config.mqtt.group_second + proof.round_trip_second)
-    if 0 < proof.in_flight < min(proof.sent, config.mqtt.unacknowledged_max) and rate < config.cells.cells_max:
-        what = f"waits for us after {proof.in_flight} messages: at most {rate:,.0f} a second by mqtt.group_second"
-        yield Finding("warn", what, "in mosquitto.conf: max_inflight_messages 0")
-
-
-def _queue_finding(proof: Proof, config: Config) -> Finding:
-    """Say what came of the messages that were sent while their subscriber was away."""
-    came, sent = len(set(proof.came_back)), proof.sent
-    if not came:
-        what = f"keeps no session: of {sent:,} messages sent to a client that was away, none came back"
-        return Finding("FAIL", what, "let it keep persistent sessions and queue QoS 1 messages for them")
-    if proof.came_back != tuple(sorted(proof.came_back)):
-        return Finding("FAIL", f"{came:,} of {sent:,} messages came back out of order", "use an MQTT 3.1.1 broker")
-    if came < sent:
-        cells = config.cells.cells_max
-        lasts = f"{came / cells:.2g} s of {cells:,} cells (cells.cells_max)"
-        mend = "in mosquitto.conf: max_queued_messages 0 and max_queued_bytes 268435456"
-        return Finding("warn", f"queues {came:,} messages for a service that is away, {lasts}; drops the rest", mend)
-    return Finding("ok", f"{sent:,} messages to a client that was away came back in order")
+    return judge(config)
 
 
 def _influx(config: Config) -> Iterator[Finding]:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 ROWS = 50_000  # read and written at a time
 TABLES = {
     "state": "pack, cell, unix_time_second, soc, soc_std, soh, soh_std, estimator, flags",
-    "health": "pack, cell, unix_time_second, check_name, model, trigger_kind, begin_second, soh, soh_std, refused, report",
+    "health": "pack, cell, unix_time_second, check_name, model, trigger_kind, begin_second, soh, soh_std, refused, "
+    "report",
     "event": "pack, cell, unix_time_second, kind, phase, begin_second, detail",
 }
 

@@ -167,9 +167,9 @@ class Subscriber:
         return self._settled
 
     @property
-    def is_behind(self) -> bool:
-        """Tell whether more waits than may: here, or in the socket that the network thread reads all the time."""
-        return self.full() or self._link.more_waits
+    def busy_second(self) -> float:
+        """Sum up the time in which there was something to read, whether or not it was read."""
+        return self._link.busy_second
 
     @property
     def is_up(self) -> bool:

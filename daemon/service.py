@@ -137,7 +137,8 @@ class Service:
         """Messages -> journal -> acknowledgement -> batches for the tick."""
         loop = asyncio.get_running_loop()
         async for group in self._subscriber.groups():
-            self._overload.begin(time.monotonic(), self._subscriber.is_behind)
+            if self._advance.is_caught_up:  # until then it is no overload that input waits
+                self._overload.note(time.monotonic(), self._subscriber.busy_second)
             batch = await loop.run_in_executor(self._journal_thread, self._decode, group)
             block = None
             if len(batch) and (block := await self._journal_it(batch)) is None:
@@ -146,7 +147,6 @@ class Service:
             self._subscriber.acknowledge(group)
             if block is not None:
                 await self._blocks.put(block)
-            self._overload.end(time.monotonic())
 
     def _decode(self, group: list[Message]) -> Batch:
         builder = BatchBuilder()

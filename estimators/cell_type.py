@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 import numpy as np
 import yaml
@@ -22,6 +22,22 @@ from estimators.contract import GUESSED_SOH_STD, Float
 
 TABLES_FILE, NETWORK_FILE = "tables.safetensors", "cross_stitch.safetensors"
 USUAL_HYSTERESIS_PER_SOC = 30.0  # a thirtieth of the capacity leads most of the way to the other branch
+LARGE = 1e12  # no fact of a cell is larger
+AXES = {"S": "soc", "T": "temperature_celsius"}
+SHAPES: dict[str, tuple[str | int, ...]] = {  # of the columns of `Tables`
+    "soc": ("S",),
+    "temperature_celsius": ("T",),
+    "ocv_volt": ("S", "T"),
+    "ohmic_ohm": ("S", "T"),
+    "charge_transfer_volt": ("S", "T"),
+    "charge_transfer_ampere": (1,),
+    "rc_ohm": (2, "S", "T"),
+    "rc_second": (2,),
+    "reference_soh": (1,),
+    "residual_volt": ("T",),
+    "hysteresis_volt": ("S", "T"),
+    "hysteresis_per_soc": (1,),
+}
 SHIPPED = Path(__file__).parent / "cell_types"
 
 
@@ -83,10 +99,13 @@ class CellType:
             raise FileNotFoundError(
                 f"no cell type `{name_or_folder}`: neither a folder with cell.yaml nor one of {known}"
             )
-        raw: dict[str, Any] = yaml.safe_load((folder / "cell.yaml").read_text(encoding="utf-8"))
-        known_keys = {f.name for f in fields(cls)} - {"folder"}
-        if unknown := set(raw) - known_keys:
-            raise ValueError(f"{folder / 'cell.yaml'}: unknown keys {sorted(unknown)}; known are {sorted(known_keys)}")
+        try:
+            raw = yaml.safe_load((folder / "cell.yaml").read_text(encoding="utf-8"))
+        except (yaml.YAMLError, RecursionError, ValueError) as err:  # one that is not UTF-8 is a ValueError
+            raise ValueError(f"{folder / 'cell.yaml'} is not readable as YAML: {err}") from err
+        kinds = {name: kind for name, kind in get_type_hints(cls).items() if name != "folder"}
+        if faults := _faults(raw, kinds):
+            raise ValueError(f"{folder / 'cell.yaml'}: {faults[0]}; known are {sorted(kinds)}")
         try:
             return cls(**raw, folder=folder)
         except TypeError as err:
@@ -99,9 +118,38 @@ class CellType:
             columns = load_file(path)
             if "hysteresis_volt" not in columns and "ocv_volt" in columns:  # tables from before it was known
                 columns |= without_hysteresis(columns["ocv_volt"])
+            _check_tables(columns)
             return Tables(**columns)
         except (SafetensorError, TypeError) as err:
             raise ValueError(f"{path}: {err}") from err
+
+
+def _faults(raw: object, kinds: dict[str, Any]) -> list[str]:
+    """Say what is wrong with the facts of `cell.yaml`; what is missing, the dataclass says."""
+    if not isinstance(raw, dict):
+        return ["not a mapping of facts"]
+    faults = [f"unknown key {key}" for key in raw if key not in kinds]
+    for key, value in raw.items():
+        kind = kinds.get(key)
+        if kind is float and not (type(value) in {int, float} and abs(value) < LARGE):
+            faults.append(f"{key} is no number")
+        elif kind is str and not isinstance(value, str):
+            faults.append(f"{key} is no text")
+        elif get_args(kind) and value not in get_args(kind):
+            faults.append(f"{key} is none of {', '.join(get_args(kind))}")
+    return faults
+
+
+def _check_tables(columns: dict[str, Float]) -> None:
+    """See that every column is of its form. Raises TypeError; a missing or unknown column, the dataclass tells."""
+    for name, value in columns.items():
+        if value.dtype != np.float64 or not np.isfinite(value).all():
+            raise TypeError(f"{name} is not of finite float64")
+    count = {axis: columns[name].size for axis, name in AXES.items() if name in columns}
+    for name, form in SHAPES.items():
+        wanted = tuple(count.get(axis, 0) if isinstance(axis, str) else axis for axis in form)
+        if name in columns and columns[name].shape != wanted:
+            raise TypeError(f"{name} has the shape {columns[name].shape}, not {wanted}")
 
 
 def shipped_names() -> list[str]:

@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until told to stop. Raises ConfigError, WeightsError, JournalError."""
     import asyncio
+    import os
 
     from daemon import says
     from daemon.config import Config, check_cell_types, read
@@ -29,6 +30,7 @@ def run(args: argparse.Namespace) -> int:
         check_cell_types(reading)
         return reading.config
 
+    os.umask(0o077)  # what we write is for our user alone
     config = reread()
     says.begin(config.service.log_level, config.service.log_format)
 

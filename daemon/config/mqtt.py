@@ -52,6 +52,12 @@ class Mqtt(Section):
         le=60_000,
         description="Messages held before acknowledgement. Higher: more per commit, more redelivered after a crash.",
     )
+    unacknowledged_max_byte: int = Field(
+        67_108_864,
+        ge=1_048_576,
+        le=4_294_967_296,
+        description="Bound on their payload, since frames may be large. Higher: longer bursts, more memory.",
+    )
     group_second: float = Field(
         0.05,
         ge=0.0,
@@ -59,6 +65,22 @@ class Mqtt(Section):
         description="How long messages are gathered for one journal commit. Higher: fewer disk syncs, later states.",
     )
     payload_max_byte: int = Field(262_144, ge=256, le=16_777_216, description="A larger message is rejected unread.")
+    pack_rate_max: float | None = Field(
+        None,
+        gt=0.0,
+        le=1e6,
+        description="Messages a second of one pack, averaged over ten minutes; more are rejected. Empty: any number.",
+    )
+    pack_cells_max: int | None = Field(
+        None, ge=1, description="Cells that one pack may name; others are rejected. Empty: up to cells.cells_max."
+    )
+    shed_after_second: float = Field(
+        30.0,
+        ge=0.1,
+        le=86_400.0,
+        description="Being behind for so long is an overload: of samples of one cell and second the newest alone is "
+        "taken, until we have caught up for as long.",
+    )
 
     @model_validator(mode="after")
     def _password_with_user(self) -> Mqtt:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import yaml
 
 KeyPath = tuple[str | int, ...]
+VALUES_MAX = 100_000  # keys and items; a file that repeats itself by aliases can have any number
 
 
 class Fault(NamedTuple):
@@ -41,8 +42,9 @@ def dotted(path: KeyPath) -> str:
 def parse_yaml(text: str, source: str) -> Tree:
     """Read a YAML mapping; `source` (a file's name) and the line make each origin."""
     tree = Tree()
-    loader = yaml.SafeLoader(text)
+    loader: yaml.SafeLoader | None = None
     try:
+        loader = yaml.SafeLoader(text)
         root = loader.get_single_node()
         if root is None:
             return tree  # an empty file: everything is as it comes
@@ -53,15 +55,18 @@ def parse_yaml(text: str, source: str) -> Tree:
     except yaml.MarkedYAMLError as err:
         mark = err.problem_mark or err.context_mark
         tree.faults.append(Fault(f"{source}:{mark.line + 1}" if mark else source, _explain(err)))
-    except (yaml.YAMLError, RecursionError) as err:
+    except (yaml.YAMLError, RecursionError, ValueError) as err:
         tree.faults.append(Fault(source, f"not readable as YAML: {err}"))
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
     return tree
 
 
 def _plain(loader: yaml.SafeLoader, node: yaml.Node, path: KeyPath, source: str, tree: Tree) -> object:
     """Turn a node into plain data, noting the line of each key and every key that stands there twice."""
+    if len(tree.origins) > VALUES_MAX:
+        raise yaml.YAMLError(f"more than {VALUES_MAX:,} values")
     if isinstance(node, yaml.SequenceNode):
         items = []
         for position, item in enumerate(node.value):

@@ -26,7 +26,7 @@ class Row(NamedTuple):
 
 
 CHECKS: dict[str, Row] = {
-    "counted": Row("estimators.counted.check:CountedCheck", "SOH of any cell, from a rest and the charge to full after it"),
+    "counted": Row("estimators.counted.check:CountedCheck", "SOH of any cell, from a charge to full after a rest"),
     "imodel": Row("estimators.imodel.check:RestCheck", "capacity, its next cycles and what is left, from a charge"),
     "multitask": Row(
         "estimators.multitask.check:ChargeEndCheck", "SOH, cycles left and fade rate, from a charge's end"

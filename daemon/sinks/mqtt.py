@@ -1,4 +1,4 @@
-"""States, events, health reports, pack summaries and the service's own status to the broker, over a connection of its own.
+"""States, events, health reports, pack summaries and our own status to the broker, over a connection of its own.
 
 `<prefix>/status` is `online` from the moment we are connected and `offline` by our last will. What is retained
 is published again after each reconnect, since the broker may have lost it. A state that is old when it leaves

@@ -53,6 +53,8 @@ def load(folder: Path) -> Weights:
     network, uncertainty = Network(), Uncertainty()
     try:
         tensors = load_file(path)
+        if wrong := [k for k, v in tensors.items() if not _sound(k, v)]:
+            raise ValueError(f"{path}: {wrong[0]} is not of finite numbers")
         network.load_state_dict(_part(tensors, "network."))
         if layer := _part(tensors, "uncertainty."):
             uncertainty.load_state_dict(layer)
@@ -69,6 +71,11 @@ def load(folder: Path) -> Weights:
         )
     except (SafetensorError, RuntimeError, KeyError) as err:
         raise ValueError(f"{path} is not a set of cross-stitch weights: {err}") from err
+
+
+def _sound(name: str, tensor: Tensor) -> bool:
+    may_be_nan = name == "calibration.reference_soh"
+    return tensor.is_floating_point() and (may_be_nan or bool(tensor.isfinite().all()))
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

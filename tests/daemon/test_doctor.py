@@ -221,6 +221,54 @@ def test_few_messages_in_flight_are_a_warning_where_the_fleet_sends_more(monkeyp
     )
 
 
+def judged(monkeypatch, mqtt=None, cells_max=20_000, **facts):
+    """Give what is found of a broker behind the round trip, the sessions being sound."""
+    proof = Proof(0.001, 100, 100, tuple(range(100)), **facts)
+    monkeypatch.setattr(broker_proof, "prove", lambda *_: proof)
+    config = Config.model_validate({"mqtt": mqtt or {}, "cells": {"cells_max": cells_max}})
+    return list(doctor.CHECKS["broker"](config))
+
+
+def test_a_broker_says_who_it_is_and_what_it_cannot_show_is_said_with_its_lines(monkeypatch):
+    there, sessions = judged(monkeypatch, version="mosquitto version 2.0.11")
+    assert "mosquitto version 2.0.11" in there.what
+    assert "cannot be seen" in sessions.what
+    assert "persistence true" in sessions.mend
+
+
+@pytest.mark.parametrize(("cells_max", "line"), [(100, "268435456"), (1_000_000, "12000000000")])
+def test_what_a_broker_has_dropped_is_a_warning_with_a_line_for_the_size_of_the_fleet(monkeypatch, cells_max, line):
+    (warning,) = [f for f in judged(monkeypatch, cells_max=cells_max, dropped=7) if "dropped 7" in f.what]
+    assert warning.level == "warn"
+    assert warning.mend.endswith(f"max_queued_bytes {line}")
+
+
+@pytest.mark.parametrize(
+    ("mqtt", "strangers", "words"),
+    [
+        ({}, True, []),
+        ({"host": "127.0.0.9", "username": "u"}, True, []),
+        ({"host": "broker.example"}, True, ["lets everybody in"]),
+        ({"host": "192.0.2.1", "username": "u"}, False, ["password goes through"]),
+        ({"host": "192.0.2.1", "username": "u", "tls": {"enabled": True}}, False, []),
+    ],
+)
+def test_a_broker_on_another_machine_that_is_open_is_a_warning(monkeypatch, mqtt, strangers, words):
+    found = [f for f in judged(monkeypatch, mqtt, lets_strangers_in=strangers)[2:] if f.level == "warn"]
+    assert len(found) == len(words)
+    assert all(word in f.what and f.mend for f, word in zip(found, words, strict=True))
+
+
+@pytest.mark.parametrize(("mode", "warns"), [(0o644, True), (0o640, True), (0o600, False)])
+def test_a_secret_in_a_file_that_others_may_read_is_a_warning(tmp_path, mode, warns):
+    path = tmp_path / "config.yaml"
+    path.write_text("mqtt: {host: 127.0.0.1, port: 1, username: u, password: hunter2}\n")
+    path.chmod(mode)
+    found = [f for name, f in doctor.examine(path) if name == "config" and f.level == "warn"]
+    assert [("mqtt.password" in f.what, "chmod 600" in f.mend) for f in found] == [(True, True)] * warns
+    assert "hunter2" not in str(found)
+
+
 @contextmanager
 def database(write_status, date=None):
     """Answer to /ping, and to writes with one status; keeps the credentials that it was shown."""

@@ -25,7 +25,7 @@ GOOD = {"unix_time_second": 1000.0, "voltage_volt": 3.7, "current_ampere": -1.5,
 
 @pytest.fixture
 def decoder():
-    return Decoder(Mqtt(payload_max_byte=1_000), CELLS)
+    return Decoder(Mqtt(payload_max_byte=20_000), CELLS)
 
 
 def take(decoder: Decoder, topic: str, body: object, arrival: float = 5_000.0) -> Batch:
@@ -81,10 +81,13 @@ def test_time_may_be_ours_where_the_pack_says_so(decoder):
         ("telemetry/p0/c0/x", GOOD, Reject.TOPIC),
         ("telemetry/p0/c 0", GOOD, Reject.TOPIC),
         ("telemetry/p0/cells", GOOD, Reject.TOPIC),
-        ("telemetry/p0/c0", b" " * 1_001, Reject.SIZE),
+        ("telemetry/p0/c0", b" " * 20_001, Reject.SIZE),
         ("telemetry/p0/c0", b"", Reject.NOT_JSON),
         ("telemetry/p0/c0", b"\xff{}", Reject.NOT_JSON),
         ("telemetry/p0/c0", {}, Reject.SHAPE),
+        ("telemetry/p0/c0", b'{"x":' * 2_000, Reject.NESTING),
+        ("telemetry/p0/c0", b'{"voltage_volt":3,"x":' + b"[" * 2_000, Reject.NESTING),
+        ("telemetry/p0", b'{"cell":["a"],"voltage_volt":[' + b"[" * 2_000, Reject.NESTING),
         ("telemetry/p0/c0", {**GOOD, "voltage_volt": "3.7"}, Reject.SHAPE),
         ("telemetry/p0/c0", b'{"unix_time_second":1,"voltage_volt":NaN,"current_ampere":0}', Reject.NOT_JSON),
         ("telemetry/p0", {**GOOD, "cell": ["a"], "voltage_volt": [3.0, 3.1]}, Reject.SHAPE),
@@ -99,10 +102,32 @@ def test_what_is_not_taken_is_counted_by_its_reason_and_the_last_one_kept(decode
     assert len(take(decoder, topic, body)) == 0
     assert decoder.rejected == {reason: 1}
     last = decoder.last_rejected[reason]
-    assert last.topic == f"bms/{topic}"
+    assert last.topic == f"bms/{topic}"[:200]
     assert last.what
     assert len(last.payload) <= 200
     json.dumps(last)
+
+
+def test_what_is_kept_of_a_rejected_message_is_short_however_long_it_is(decoder):
+    take(decoder, "x" * 60_000, GOOD)
+    take(decoder, "telemetry/p0", {**GOOD, "cell": ["!" * 15_000], "voltage_volt": [3.7]})
+    assert len(json.dumps(decoder.last_rejected[Reject.TOPIC])) < 1_000
+
+
+def test_an_overload_leaves_the_newest_of_a_second_and_counts_the_others(decoder):
+    builder = BatchBuilder()
+    for tenth in (0, 1, 3, 2):
+        decoder.take("bms/telemetry/p0/c0", json.dumps({**GOOD, "unix_time_second": tenth / 10}).encode(), 0.0, builder)
+    assert decoder.shed(builder.build()).unix_time_second.tolist() == [0.3]
+    assert decoder.rejected == {Reject.SHED: 3}
+    assert decoder.offered == decoder.accepted + decoder.rejected.total()
+
+
+def test_a_pack_that_sends_too_much_is_cut_and_the_others_are_not():
+    decoder = Decoder(Mqtt(pack_rate_max=0.01), CELLS)
+    batches = [take(decoder, f"telemetry/p{k % 2}/c0", GOOD) for k in (0, 0, 0, 0, 0, 0, 0, 0, 1)]
+    assert [len(batch) for batch in batches] == [1, 1, 1, 1, 1, 1, 0, 0, 1]
+    assert decoder.rejected == {Reject.RATE: 2}
 
 
 def test_a_stranger_is_taken_where_it_may_be_adopted():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import subprocess
+import time
 import warnings
 
 import paho.mqtt.client as paho
@@ -47,7 +48,22 @@ def look(broker, *, cells_max=20_000, **mqtt):
 def test_a_broker_with_the_lines_that_we_ship_is_sound(mosquitto_broker):
     found = look(mosquitto_broker)
     assert [f.level for f in found] == ["ok", "ok"]
+    assert "mosquitto version 2." in found[0].what
     assert "1,200 messages to a client that was away came back in order" in found[1].what
+
+
+def test_messages_that_the_broker_has_dropped_are_told_later_too(broker):
+    small = broker("max_queued_messages 100", "sys_interval 1")
+    look(small)
+    began = time.monotonic()
+    while not any("has dropped" in f.what for f in look(small, cells_max=8)):
+        assert time.monotonic() - began < 20.0
+
+
+def test_a_queue_that_is_bounded_by_few_bytes_is_told(broker):
+    found = look(broker("max_queued_messages 0", "max_queued_bytes 50000"))
+    assert found[1].level == "warn"
+    assert "max_queued_bytes" in found[1].mend
 
 
 def test_a_broker_as_it_comes_is_warned_of_with_the_lines_that_mend_it(broker):
@@ -109,6 +125,12 @@ def test_a_broker_that_refuses_us_is_told_apart_from_one_that_is_away(guarded, m
         look(guarded("topic readwrite bms/#"), **mqtt)
     assert "BMSD_MQTT__PASSWORD" in refused.value.mend
     assert "hunter" not in str(refused.value)
+
+
+def test_who_lets_strangers_in_is_told_from_who_does_not(guarded, broker):
+    for place, lets in ((broker(), True), (guarded("topic readwrite bms/#"), False)):
+        mqtt = {"host": "127.0.0.1", "port": place.port, "username": "pack", "password": "hunter2"}
+        assert prove(Config.model_validate({"mqtt": mqtt}).mqtt, 10).lets_strangers_in == lets
 
 
 def test_the_right_password_opens(guarded):

@@ -131,6 +131,23 @@ async def test_no_more_messages_wait_than_the_bound_and_all_arrive(mosquitto_bro
                 break
 
 
+async def test_large_messages_come_in_groups_of_few_bytes_and_wait_within_the_bound(mosquitto_broker, publisher):
+    bound = 1_048_576
+    async with subscribed(mosquitto_broker.port, unacknowledged_max_byte=bound) as subscriber:
+        for _ in range(40):
+            publisher._client.publish("bms/telemetry/p0", b"x" * 100_000, 1)
+        await until(subscriber.full, "the bound")
+        sizes, taken = [], 0
+        async for group in subscriber.groups():
+            sizes.append(sum(len(message.payload) for message in group))
+            taken += len(group)
+            assert (subscriber.received - subscriber.settled) * 100_000 < bound + 100_000
+            subscriber.acknowledge(group)
+            if taken == 40:
+                break
+        assert max(sizes) <= bound // 8 + 100_000
+
+
 async def test_a_stop_while_messages_are_being_gathered_ends_the_groups(mosquitto_broker, publisher):
     async with subscribed(mosquitto_broker.port, group_second=0.5) as subscriber:
 

@@ -86,8 +86,10 @@ async def test_numbers_are_floats_flags_one_string_and_the_time_is_the_events(se
     assert server.lines == [
         f'bmsd,{tags},estimator=ekf-1 soc=0.5,soc_std=0.0,soh=1.0,soh_std=0.25,flags="stale,clock" 1763700000000',
         f'bmsd_event,{tags},{event} begin_second=1763699000.0,c_rate=1.0,why="a \\"b\\" c" 1763700000250',
-        f"bmsd_health,{tags},check=rest begin_second=5.0,in_domain=1.0,soh=1.0,soh_std=0.5,"
-        'model="svr-1",trigger="rest",refused="" 1763700001000',
+        (
+            f"bmsd_health,{tags},check=rest begin_second=5.0,in_domain=1.0,soh=1.0,soh_std=0.5,"
+            'model="svr-1",trigger="rest",refused="" 1763700001000'
+        ),
     ]
 
 

@@ -70,7 +70,14 @@ async def test_states_and_health_reports_are_retained_and_events_are_not(mosquit
         sink.show_metrics(b"{}")
         await heard(ear, "bms/status/metrics")
         late = Ear(mosquitto_broker.port)
-        for topic in ("bms/state/p0/c0", "bms/health/p0/c0/rest", "bms/state/p0", "bms/state/p0/cells", "bms/status/metrics", "bms/status"):
+        for topic in (
+            "bms/state/p0/c0",
+            "bms/health/p0/c0/rest",
+            "bms/state/p0",
+            "bms/state/p0/cells",
+            "bms/status/metrics",
+            "bms/status",
+        ):
             await heard(late, topic)
         assert late.last("bms/event/p0/c0") is None
         assert all(retained for _, _, retained in late.heard)
