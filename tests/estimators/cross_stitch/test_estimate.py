@@ -5,14 +5,13 @@ import pytest
 import torch
 
 from estimators.cell_type import CellType
-from estimators.contract import Second, Start, to_nominal
+from estimators.contract import TOLD_SOH_STD, Second, Start, to_nominal
 from estimators.cross_stitch import CrossStitch, weights
 from estimators.cross_stitch import estimate as stepping
 from estimators.cross_stitch.calibrate import errors
 from estimators.cross_stitch.domain import Domain
 from estimators.cross_stitch.sequence import run
 from estimators.cross_stitch.windows import Run
-from estimators.soh import health
 from tests.estimators.contract_suite import EstimatorContract
 
 
@@ -172,4 +171,4 @@ def test_the_published_soh_moves_slowly_whatever_the_tower_says(untrained, drive
     tower = abs(state["soh"][0] - 0.9)
     assert tower > 0.2  # untrained, it says anything
     assert (np.array(shown[:3_599]) == 0.9).all()
-    assert 0.0 < np.abs(np.diff(shown)).max() < health.START_STD
+    assert 0.0 < np.abs(np.diff(shown)).max() < TOLD_SOH_STD
