@@ -58,6 +58,7 @@ class Score(NamedTuple):
     mae: float
     mape_percent: float
     worst_cell_rmse: float
+    worst_cell_mape_percent: float
     held_percent: float  # truths inside of the 90 % interval
     worst_cell_held_percent: float
     in_domain_percent: float
@@ -79,8 +80,8 @@ def _score(cases: Cases, method: str, said: Answer, known: NDArray[np.bool_], ce
     usable = known & np.isfinite(said.mean)
     truth, error = cases.truth[usable], (said.mean - cases.truth)[usable]
     if not len(error):
-        return Score(cases.name, cases.target, method, 0, *[float("nan")] * 7)
-    std = said.std[usable]
+        return Score(cases.name, cases.target, method, 0, *[float("nan")] * 8)
+    std, share = said.std[usable], np.abs(error) / np.maximum(np.abs(truth), 1e-9)
     held = np.where(np.isfinite(std), np.abs(error) <= NINETY * std, np.nan)
     by_cell = [np.flatnonzero(cell[usable] == c) for c in np.unique(cell[usable])]
     return Score(
@@ -90,8 +91,9 @@ def _score(cases: Cases, method: str, said: Answer, known: NDArray[np.bool_], ce
         cases=len(error),
         rmse=unit * _rms(error),
         mae=unit * float(np.abs(error).mean()),
-        mape_percent=100.0 * float(np.mean(np.abs(error) / np.maximum(np.abs(truth), 1e-9))),
+        mape_percent=100.0 * float(share.mean()),
         worst_cell_rmse=unit * max(_rms(error[rows]) for rows in by_cell),
+        worst_cell_mape_percent=100.0 * max(float(share[rows].mean()) for rows in by_cell),
         held_percent=100.0 * float(held.mean()),
         worst_cell_held_percent=100.0 * min(float(held[rows].mean()) for rows in by_cell),
         in_domain_percent=100.0 * float(said.in_domain[usable].mean()),

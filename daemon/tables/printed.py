@@ -30,6 +30,7 @@ def show(scores: Sequence[Score]) -> None:
             "MAE",
             "MAPE %",
             "worst cell RMSE",
+            "worst MAPE %",
             "90 % holds",
             "worst cell holds",
             "in domain %",

@@ -28,8 +28,9 @@ discharge C-rate. All inputs are clipped to what 99.8 % of the training rows had
 
 **Output** Capacity with a deviation that left-out cells showed, wider in conditions whose cells were farther off.
 `in_domain` is false more than 2.5 °C or a tenth of a C-rate from every trained condition, and where an input lies a
-quarter of its range outside. The way from a resting cell to its fade under another use than its own was never seen:
-a planned use that differs is out of domain.
+quarter of its range outside. Rows of another temperature or rate count as four times farther away than by their bare
+numbers. The way from a resting cell to its fade under another use than its own was never seen: a planned use that
+differs is out of domain.
 
 **The mixture of experts is not iMODEL as published.** Its gate may choose (balance weighs 0.003 in place of 0.5); the
 decoder runs forward in time only and gives fade that is never negative, counted from the present capacity; C-rates are

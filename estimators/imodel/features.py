@@ -21,6 +21,7 @@ VARIANTS: tuple[Variant, ...] = ("both", "charge", "rest")  # the best first
 LATE_START = 2.0  # a first fall of the rest so many times the second: its first point is older than one period
 CURVE_STEP = 2  # of the window's points, every second is looked at
 SHORTEST_REST = 0.5  # of the points must be there; the curve's end is drawn on from them
+LEAST_FALL_VOLT = 1e-4  # a smaller one is not told from none
 DECAY = 0.8  # how much less a rest falls from point to point, where its end is drawn on
 
 
@@ -113,14 +114,15 @@ def _charge(share: Float, *, by_parts: bool) -> Float:
 
 
 def _rest(volt: Float, kind: Kind, *, falls: bool) -> Float:
-    """The rest's six statistics, on one clock whatever its first point was; and, where wanted, its level and falls."""
+    """The rest's six statistics, on one clock whatever its first point was; and its level and falls' logarithms."""
     known = np.isfinite(volt)
     drawn = draw_on(volt)
     aligned = drawn if np.isnan(kind.rest_period_second) else align(drawn)
     shown = rest_statistics(aligned)
     if falls and kind.looked_at:
         curve = aligned[:, np.array(kind.looked_at)]
-        shown = np.concatenate([shown, curve[:, -1:], -np.diff(curve, axis=1)], axis=1)
+        falls_volt = np.maximum(-np.diff(curve, axis=1), LEAST_FALL_VOLT)
+        shown = np.concatenate([shown, curve[:, -1:], np.log(falls_volt)], axis=1)
     enough = known[:, :3].all(axis=1) & (known.mean(axis=1) >= SHORTEST_REST)
     return np.where(enough[:, None], shown, np.nan)
 

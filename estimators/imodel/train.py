@@ -45,9 +45,11 @@ NOW = {
 LATER = {
     "svr": Candidate(_COARSE, 25),
     "fine svr": Candidate(partial(svr, penalty=10.0, width=0.05), 25),
+    "finest svr": Candidate(partial(svr, penalty=30.0, width=0.02), 40),
     "boosting": Candidate(partial(boosting, trees=80, rate=0.1, leaves=8), 200),
 }
-EARNED = 0.02  # a mean is larger by a member only where that takes so much of the error away: weights are carried about
+EARNED_NOW = 0.002  # a mean is larger by a member only where that takes so much of the error away
+EARNED_LATER = 0.02  # there are many models of later cycles, and their weights are carried about
 FEW = {
     "ridge": Candidate(ridge, 200),
     "svr": Candidate(_COARSE, 25),
@@ -56,7 +58,9 @@ FEW = {
 PLAIN = {"ridge": Candidate(ridge, 200), "boosting": Candidate(boosting, 200)}
 INNER_FOLDS = 4
 FEWEST_CELLS = 4  # of fewer, smaller models are learnt
-CAUTION = 1.15  # cells differ: an interval that holds nine of ten rows of all holds fewer of the oddest
+USE_WEIGHS = 4.0  # rows of other temperatures and rates are so many times farther away than by their bare numbers
+CAUTION_NOW = 1.15  # cells differ: an interval that holds nine of ten rows of all holds fewer of the oddest
+CAUTION_LATER = 1.05
 PRIOR_CELLS = 3.0  # a condition's deviation counts as if it had so many more cells like all others
 
 
@@ -97,9 +101,11 @@ def learn(
             group = condition[usable]
             enough = len(np.unique(rows.cell[usable])) >= FEWEST_CELLS
             candidates = (LATER if horizon else NOW) if enough else FEW
-            found = choose(x[usable], y[usable], rows.cell[usable], group, candidates, seed)
+            earned = EARNED_LATER if horizon else EARNED_NOW
+            found = choose(x[usable], y[usable], rows.cell[usable], group, candidates, seed, kind.conditions, earned)
             models[variant, horizon] = found.model
-            spread[f"{variant}/{horizon}"] = by_condition(found.surprise, rows.cell[usable], group, len(conditions))
+            factor = by_condition(found.surprise, rows.cell[usable], group, len(conditions))
+            spread[f"{variant}/{horizon}"] = factor * (CAUTION_LATER if horizon else CAUTION_NOW)
             if told:
                 cells = len(np.unique(rows.cell[usable]))
                 told(Found(kind.name, variant, horizon, found.chosen, found.rmse, cells, int(usable.sum())))
@@ -154,24 +160,29 @@ def choose(
     group: NDArray[np.int64],
     candidates: Mapping[str, Candidate],
     seed: int = 0,
+    conditions: int = 0,
+    earned: float = EARNED_NOW,
 ) -> Choice:
-    """Fit each candidate on some cells and ask it of the others; keep the best mean, and its deviation there."""
+    """Fit each candidate on some cells and ask it of the others; keep the best mean, and its deviation there.
+
+    The first `conditions` inputs tell how cells are used; each member must take the share `earned` of the error away.
+    """
     said = {name: np.empty(len(y)) for name in candidates}
     for train, held in by_cell(cell, INNER_FOLDS, seed, group):
-        scale, members = _members(x[train], y[train], cell[train], candidates, seed)
+        scale, members = _members(x[train], y[train], cell[train], candidates, seed, conditions)
         for name, member in members.items():
             said[name][held] = member.predict(scale.scale(x[held]))
     means = [m for size in range(1, len(candidates) + 1) for m in combinations(candidates, size)]
 
     def cost(names: tuple[str, ...]) -> float:
         error = np.mean([said[n] for n in names], axis=0) - y
-        return _cell_rms(error, cell) * (1.0 + EARNED * len(names))
+        return _cell_rms(error, cell) * (1.0 + earned * len(names))
 
     chosen = min(means, key=cost)
     each = np.stack([said[name] for name in chosen])
     error, disagreement = y - each.mean(axis=0), each.std(axis=0)
     noise = measure(error, disagreement, cell)
-    scale, members = _members(x, y, cell, {name: candidates[name] for name in chosen}, seed)
+    scale, members = _members(x, y, cell, {name: candidates[name] for name in chosen}, seed, conditions)
     model = Regression(scale, tuple(slim(m) for m in members.values()), noise)
     return Choice(model, chosen, _rms(error), error / noise.std(disagreement))
 
@@ -183,7 +194,7 @@ def by_condition(surprise: Float, cell: NDArray[np.str_], group: NDArray[np.int6
     usual = squared.mean()
     total = np.bincount(group[first], squared, groups) + PRIOR_CELLS * usual
     count = np.bincount(group[first], minlength=groups) + PRIOR_CELLS
-    return np.asarray(CAUTION * np.sqrt(total / count / usual))
+    return np.asarray(np.sqrt(total / count / usual))
 
 
 def plain(kind: Kind, rows: Rows, variant: Variant, seed: int = 0) -> dict[str, Known]:
@@ -206,16 +217,22 @@ def thin(cell: NDArray[np.str_], most: int) -> Bool:
 
 
 def slim(form: Form) -> Form:
-    """Keep a form's numbers in single precision, and the many points of a kernel in half: a third of the file."""
+    """Keep a form's numbers in fewer bits, the many points of a kernel in half precision: a third of the file."""
     arrays = {f.name: getattr(form, f.name) for f in fields(form)}
-    single = {n: a.astype(np.float32) for n, a in arrays.items() if a.dtype == np.float64}
-    return replace(form, **single | ({"points": form.points.astype(np.float16)} if isinstance(form, Kernel) else {}))
+    kept = {n: a.astype(np.float32 if a.dtype.kind == "f" else _narrow(a)) for n, a in arrays.items()}
+    return replace(form, **kept | ({"points": form.points.astype(np.float16)} if isinstance(form, Kernel) else {}))
+
+
+def _narrow(whole: NDArray[np.integer]) -> type[np.signedinteger]:
+    """Give the smallest type that holds these numbers and -1."""
+    return next(t for t in (np.int8, np.int16, np.int32, np.int64) if whole.max(initial=0) <= np.iinfo(t).max)
 
 
 def _members(
-    x: Float, y: Float, cell: NDArray[np.str_], candidates: Mapping[str, Candidate], seed: int
+    x: Float, y: Float, cell: NDArray[np.str_], candidates: Mapping[str, Candidate], seed: int, conditions: int = 0
 ) -> tuple[Inputs, dict[str, Form]]:
     scale = Inputs.learn(x)
+    scale = replace(scale, spread=scale.spread / np.where(np.arange(x.shape[1]) < conditions, USE_WEIGHS, 1.0))
     shown = scale.scale(x)
     members = {}
     for name, candidate in candidates.items():

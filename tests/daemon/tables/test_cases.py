@@ -20,6 +20,7 @@ def test_errors_of_a_share_are_read_in_points_and_the_worst_cell_is_told():
     assert one.cases == 3
     assert one.mae == pytest.approx(2.0)
     assert one.worst_cell_rmse == pytest.approx(4.0)
+    assert one.worst_cell_mape_percent == pytest.approx(100 * 0.04 / 0.95)
     assert one.held_percent == pytest.approx(200 / 3)
     assert one.worst_cell_held_percent == 0.0
     assert one.in_domain_percent == pytest.approx(200 / 3)

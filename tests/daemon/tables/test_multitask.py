@@ -17,13 +17,15 @@ CELLS = {f"2C_battery-{n}": 90 for n in range(1, 7)}
 def quick(monkeypatch):
     """Fit few rows and members."""
     monkeypatch.setattr(train, "ROWS", 120)
-    few = ("ridge", "svr age", "ridge history")
-    for name in ("DEFAULT", "ONE_CHARGE", "PLAIN"):
+    small = {"steps": 20, "rows": 16, "units": 8}
+    monkeypatch.setitem(train.MEMBERS, "network history", train.Member("history", "network", small))
+    few = ("ridge", "svr age", "ridge history", "network history")
+    for name in ("DEFAULT", "ONE_CHARGE", "PLAIN", "WITH_HISTORY"):
         monkeypatch.setattr(multitask, name, few if name == "DEFAULT" else ("ridge",))
     monkeypatch.setattr(multitask, "MEMBERS", {name: train.MEMBERS[name] for name in few})
     monkeypatch.setattr(multitask, "SHIPPED", {"default": few, "one charge": ("ridge",), "ridge": ("ridge",)})
-    monkeypatch.setattr(train_network, "SETTINGS", small := Settings(steps=20, rows=16, members=3, units=8))
-    monkeypatch.setattr(train_network, "TOGETHER", {"network, together": small})
+    monkeypatch.setattr(train_network, "SETTINGS", Settings(**small))
+    monkeypatch.setattr(train_network, "TIED", Settings(**small, tied=True))
 
 
 @pytest.fixture
@@ -41,9 +43,7 @@ def test_cells_left_out_are_scored_by_every_method_in_three_targets(folder, quic
     assert soh[0].method == "default"
     assert soh[0].rmse < 1.0
     assert rul[0].mae < 10
-    assert {"one charge", "ridge", "network, together", "network, alone", "network, crossing"} <= {
-        s.method for s in rul
-    }
+    assert {"one charge", "ridge", "network, tied", "network, crossing"} <= {s.method for s in rul}
 
 
 def test_rul_asks_for_cycles_left_alone_and_soh_for_a_capacity(folder, quick):

@@ -4,8 +4,20 @@ import numpy as np
 import pytest
 
 from estimators.imodel.features import inputs
-from estimators.imodel.train import FEW, NOW, Candidate, ahead, by_condition, choose, learn, plain, slim, thin
-from estimators.regression.fit import ridge, svr
+from estimators.imodel.train import (
+    FEW,
+    NOW,
+    USE_WEIGHS,
+    Candidate,
+    ahead,
+    by_condition,
+    choose,
+    learn,
+    plain,
+    slim,
+    thin,
+)
+from estimators.regression.fit import boosting, ridge, svr
 from tests.estimators.imodel.made_up import NCA, rows
 
 RANDOM = np.random.default_rng(0)
@@ -30,6 +42,15 @@ def test_the_mean_that_is_nearest_on_cells_left_out_is_kept():
     assert found.rmse < 0.01
 
 
+def test_how_a_cell_is_used_weighs_more_than_what_is_seen_of_it():
+    x = RANDOM.normal(size=(300, 3))
+    y = 0.01 * x[:, 1]
+    found = choose(x, y, CELL, GROUP, {"ridge": Candidate(ridge, 30)}, conditions=1)
+    apart = found.model.inputs.scale(np.eye(3) - 1.0)
+    usual = choose(x, y, CELL, GROUP, {"ridge": Candidate(ridge, 30)}).model.inputs.scale(np.eye(3) - 1.0)
+    assert (apart / usual)[0] == pytest.approx([USE_WEIGHS, 1.0, 1.0])
+
+
 def test_of_a_few_cells_no_large_model_is_learnt():
     told = []
     learn(NCA, rows(cells=3, cycles=40), ["charge"], (), told=told.append)
@@ -48,6 +69,14 @@ def test_a_kept_form_is_half_as_large_and_says_the_same():
     form = NOW["fine svr"].fit(scaled, some.capacity_ah / 3.5, 0)
     assert slim(form).points.nbytes <= form.points.nbytes / 4
     assert slim(form).predict(scaled) == pytest.approx(form.predict(scaled), abs=2e-3)
+
+
+def test_kept_trees_are_smaller_and_say_the_same():
+    x = RANDOM.normal(size=(400, 3))
+    form = boosting(x, x[:, 0] ** 2, trees=20)
+    kept = slim(form)
+    assert kept.feature.nbytes == form.feature.nbytes / 4
+    assert kept.predict(x) == pytest.approx(form.predict(x), abs=1e-6)
 
 
 def test_rows_of_a_cell_are_thinned_evenly():

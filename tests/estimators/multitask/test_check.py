@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -54,3 +56,9 @@ def test_a_charge_unlike_any_is_told_to_be_out_of_domain():
     one = charge()
     slow = replace(one, constant_current=replace(one.constant_current, second=20.0 * one.constant_current.second))
     assert not CHECK.run(slow).in_domain
+
+
+def test_judging_needs_no_torch():
+    ask = "import sys; from estimators.multitask.check import ChargeEndCheck; ChargeEndCheck(); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", ask], check=True, capture_output=True, text=True).stdout.split()
+    assert not {"torch", "sklearn"} & set(loaded)

@@ -33,6 +33,12 @@ def test_members_are_trained_apart_from_one_another():
     assert np.abs(said[0] - said[1]).max() > 0
 
 
+def test_the_arrays_that_are_kept_say_what_the_network_says():
+    trained = train(X, Y, (SOH, FADE), Settings(**{**SMALL, "steps": 30}))
+    for place in range(2):
+        assert trained.form(place).predict(X) == pytest.approx(trained.each(X)[..., place].mean(axis=0), abs=1e-5)
+
+
 def test_a_tie_that_lacks_one_of_its_ends_is_left_out():
     assert train(X, Y, (SOH, FADE), Settings(**{**SMALL, "steps": 2}, tied=True)).each(X).shape == (2, 400, 2)
 
