@@ -64,9 +64,11 @@ def train(folder: Path, out: Path | None, seed: int, progress: Callable[[str], N
         rows = learning.thinned(cycles.cell, np.ones(len(cycles.cell), bool), MOST)
         lessons = [lesson.pick(rows) for lesson in _lessons(cycles)]
         crossed = learning.cross(lessons, {lesson.target: MEMBERS for lesson in lessons}, FOLDS, seed)
+        studied = compare(lessons, FOLDS, seed)
         set_name = cycles.configuration.name
         for lesson in lessons:
-            scores += score(_cases(found, cycles, lesson, set_name, _crossed(crossed[lesson.target]), rows))
+            said = _crossed(crossed[lesson.target]) | studied[lesson.target]
+            scores += score(_cases(found, cycles, lesson, set_name, said, rows))
         for (target, menu), (one, chosen) in learning.ship(lessons, crossed, SHIPPED, seed).items():
             key = f"{set_name}/{target}/{menu}"
             shipped[key], about[key] = one, ", ".join(chosen)

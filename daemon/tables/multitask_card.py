@@ -16,10 +16,15 @@ HEAD = """# SOH, cycles left and fade rate from the end of a charge
 
 Made by `bmsd train multitask --data $BMSD_DATA`. Each kind of cell and each target has three models:
 
-- `default`: some models of the charge, of its cell's age (which cycle it is) and of its earlier charges (the median of
-  the last 15, its change since the first 10 and over the last 50), equal in say. It wants the cell from its beginning.
+- `default`: one to three members that were shown the charge, its cell's age (which cycle it is) or its earlier charges
+  (the median of the last 15, its change since the first 10 and over the last 50), equal in say. It wants the cell from
+  its beginning.
 - `one charge`: of the charge alone.
 - `ridge`: a line through the charge's features, to compare.
+
+`network` is the mean of three networks of one target, `network together` of three that learn all targets at once
+(their gradients projected where they conflict); they are kept as arrays. `age` and `history` say what a member sees
+beside the charge.
 
 Cycles left are rows until the capacity is under 80 % of nominal and stays there; the fade rate is in points of SOH per
 100 rows, the Theil-Sen slope of the last 50.
@@ -42,7 +47,8 @@ def card(found: Folder, about: Mapping[str, str], scores: Sequence[Score]) -> st
         "## Cells left out",
         "",
         "Five folds by whole cells; members were chosen, and intervals measured, on the cells of other folds. SOH in",
-        "points of nominal. The 90 % interval holds so many truths in all, and of the cell where it holds fewest.",
+        "points of nominal. The 90 % interval holds so many truths in all, and of the cell where it holds fewest; it",
+        "is widened until it holds 75 % of each cell that it is measured on, or 95 % of all their rows.",
         "",
         "| set | target | method | RMSE | MAE | worst cell RMSE | 90 % holds | worst cell holds |",
         "|---|---|---|---|---|---|---|---|",

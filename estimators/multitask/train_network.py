@@ -21,7 +21,6 @@ from estimators.regression.regression import Answer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from estimators.contract import Float
     from estimators.multitask.train import Lesson
 
 SETTINGS = Settings()
