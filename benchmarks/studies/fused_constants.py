@@ -22,6 +22,7 @@ from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
@@ -37,6 +38,7 @@ from estimators.cell_type import NETWORK_FILE, TABLES_FILE, CellType, Tables, sa
 from estimators.contract import TOLD_SOH_STD, Second, Start, to_nominal, to_present
 from estimators.ekf.identify import identify
 from estimators.fused import Fused
+from estimators.fused import estimate as published
 from estimators.fused import filter as kalman
 
 FOLDS = 5
@@ -74,9 +76,14 @@ def main() -> None:
     print(f"|---|{'---|' * len(WHOLE)}---|---|")
     for value in args.values or [None]:
         if value is not None:
-            setattr(kalman, args.constant, value)
+            setattr(_home(args.constant), args.constant, value)
         traces = [trace for fold in folds for trace in _follow(args, cell_type, fold)]
         print(f"| {'-' if value is None else f'{value:g}'} | {' | '.join(_figures(traces))} |", flush=True)
+
+
+def _home(constant: str) -> ModuleType:
+    """Find the module that a constant stands in: the filter's, or that of what is published of it."""
+    return published if hasattr(published, constant) and not hasattr(kalman, constant) else kalman
 
 
 def _arguments() -> argparse.Namespace:
@@ -91,8 +98,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--soh-std", type=float, default=TOLD_SOH_STD, help="how sure the SOH is at the start")
     parser.add_argument("--tables", type=Path, help="folder that keeps each fold's tables")
     args = parser.parse_args()
-    if args.constant and not isinstance(getattr(kalman, args.constant, None), float):
-        known = ", ".join(n for n, v in vars(kalman).items() if n.isupper() and isinstance(v, float))
+    if args.constant and not isinstance(getattr(_home(args.constant), args.constant, None), float):
+        known = ", ".join(
+            n for n, v in (vars(published) | vars(kalman)).items() if n.isupper() and isinstance(v, float)
+        )
         parser.error(f"no number `{args.constant}`; there are {known}")
     args.folds = 1 if args.network else args.folds
     return args

@@ -11,7 +11,6 @@ from estimators.circuit import Circuit
 from estimators.contract import (
     NO_SAMPLE_SOC,
     NO_SAMPLE_STD,
-    UNSURE_STD,
     Bool,
     Estimate,
     Float,
@@ -31,8 +30,10 @@ if TYPE_CHECKING:
     from estimators.cross_stitch import CrossStitch
 
 SOH_PERIOD_SECOND = 3600
-# of the deviation of SOC, its SOH given: what errs alike for minutes is taken for as wrong as at the worst of times
-STD_SHARE = 0.6
+# Of the filter's deviation of SOC, the SOH given, as far as it has settled: what errs alike for minutes is taken there
+# for as wrong as at the worst of times. Beyond it (a start that nobody knows) the filter's word stands.
+STD_SHARE, SETTLED_STD = 0.25, 0.02
+UNSETTLED_STD = 0.08  # of the filter: warming up while it is above
 TINY = 1e-12
 NETWORK = "network_"  # how the network's arrays are named in the state
 
@@ -132,7 +133,9 @@ def _estimate(belief: Belief, seen: Bool, strange: Bool) -> Estimate:
     missing: Float = (1.0 - soc_nominal) / soh
     soh_variance = np.maximum(covariance[1, 1], TINY)
     along: Float = covariance[0, 1] / soh_variance  # how far an error of SOH has moved the SOC
-    own = STD_SHARE**2 * np.maximum(covariance[0, 0] - along**2 * soh_variance, 0.0)
+    given = np.maximum(covariance[0, 0] - along**2 * soh_variance, 0.0)
+    settled = np.minimum(given, SETTLED_STD**2)
+    own = STD_SHARE**2 * settled + (given - settled)
     nominal_std = np.sqrt(own + along**2 * soh_variance)
     soc_std = np.where(seen, np.sqrt(own + (along + missing) ** 2 * soh_variance) / soh, NO_SAMPLE_STD)
     return Estimate(
@@ -142,5 +145,5 @@ def _estimate(belief: Belief, seen: Bool, strange: Bool) -> Estimate:
         soh=soh,
         soh_std=np.sqrt(soh_variance),
         out_of_domain=strange,
-        warming_up=soc_std > UNSURE_STD,
+        warming_up=~seen | (np.sqrt(given) / soh > UNSETTLED_STD),
     )
