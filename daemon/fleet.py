@@ -72,6 +72,11 @@ class _Part(NamedTuple):
     found: list[tuple[str, Event]]  # that health checks gave rise to
 
 
+def _most(closed: Closed) -> int:
+    """Count the seconds of the cell that has most of them."""
+    return int(np.bincount(closed.slot).max()) if len(closed) else 0
+
+
 def _ordered(rows: Rows, closed: Closed) -> Rows:
     """Put rows that were stepped block by block in the order in which their seconds were closed."""
     key, wanted = (
@@ -179,14 +184,13 @@ class Fleet:
     @staticmethod
     def _blocks(closed: Closed) -> list[Closed]:
         """Part closed seconds so that what is found out about a phase counts in a later block than its own."""
-        if not len(closed) or np.bincount(closed.slot).max() <= BLOCK_WAVES:
+        if _most(closed) <= BLOCK_WAVES:
             return [closed]
         return [closed.pick(rows) for rows in blocks(waves(closed.slot))]
 
     def _step(self, closed: Closed, seen: Seen) -> _Part:
         """Step a block; have the phases that it ends looked at."""
-        most = int(np.bincount(closed.slot).max()) if len(closed) else 0
-        health, found = self._rounds.collect(self.names, most)
+        health, found = self._rounds.collect(self.names, _most(closed))
         rows = tick(self.kinds.programmes, self._served, self._rounds.waiting, closed)
         self.counters.held_second += int(closed.held.sum())
         self.counters.rows += len(rows)

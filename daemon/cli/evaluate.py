@@ -170,7 +170,7 @@ def _run_on_logs(args: argparse.Namespace) -> int:
     from daemon.scores import find
 
     if args.plots or args.report:
-        _look_for_matplotlib()
+        look_for("matplotlib", "jinja2")
     if args.learning and not args.learning.is_file():
         raise UsageError(f"no file {args.learning}", where="--learning", mend="name the training's record")
     torch.set_num_threads(args.threads)
@@ -244,13 +244,13 @@ def _logs(args: argparse.Namespace, cell_type: CellType) -> Logs:
     return logs
 
 
-def _look_for_matplotlib() -> None:
+def look_for(*modules: str) -> None:
     """Raise UsageError before anything is computed where no picture can be drawn."""
     from importlib.util import find_spec
 
     from daemon.errors import UsageError
 
-    if missing := [name for name in ("matplotlib", "jinja2") if find_spec(name) is None]:
+    if missing := [name for name in modules if find_spec(name) is None]:
         raise UsageError(f"pictures need {' and '.join(missing)}", mend="pip install 'bmsd[plots]'")
 
 

@@ -29,21 +29,16 @@ def run(args: argparse.Namespace) -> int:
     """Replay the logs, and say what the checks found."""
     import msgspec
 
+    from daemon.cli.evaluate import look_for
+    from daemon.cli.replay import read_logs
     from daemon.config import Config
-    from daemon.errors import LogError
     from daemon.fleet import Fleet
     from daemon.health.checks import examiner
-    from daemon.log import read_log
     from daemon.replay import Settings, States, configure, initial_soc, place, straight
 
     if args.plot:
-        _look_for_matplotlib()
-    logs = []
-    for path in args.logs:
-        try:
-            logs.append(read_log(path))
-        except LogError as err:
-            print(err, file=sys.stderr)
+        look_for("matplotlib")
+    logs, all_read = read_logs(args.logs, Config().cells)
     if not logs:
         return 1
     settings = Settings(
@@ -69,17 +64,7 @@ def run(args: argparse.Namespace) -> int:
 
         for path in draw(all_states, args.plot):
             print(f"wrote {path}", file=sys.stderr)
-    return int(len(logs) < len(args.logs))
-
-
-def _look_for_matplotlib() -> None:
-    """Raise UsageError before anything is computed where no picture can be drawn."""
-    from importlib.util import find_spec
-
-    from daemon.errors import UsageError
-
-    if find_spec("matplotlib") is None:
-        raise UsageError("pictures need matplotlib", where="--plot", mend="pip install 'bmsd[plots]'")
+    return int(not all_read)
 
 
 def _show(states: States) -> None:

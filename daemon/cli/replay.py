@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     from daemon.replay import States, configure, frames, initial_soc, place, straight, write, write_health
 
     base = read_config(args.config) if args.config or args.through else Config()
-    logs, all_read = _read(args.logs, base.cells)
+    logs, all_read = read_logs(args.logs, base.cells)
     if not logs:
         return 1
     settings = _settings(args)
@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
     return INTERRUPTED if stopped else int(not all_read)
 
 
-def _read(paths: list[Path], cells: Cells) -> tuple[list[Log], bool]:
+def read_logs(paths: list[Path], cells: Cells) -> tuple[list[Log], bool]:
     """Read the logs, a journal as one for each cell; one that is none is reported, and the others go on."""
     from daemon.journal_logs import find_journal, read_journal_logs
     from daemon.log import read_log

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from estimators.cell_type import weights_id
 from estimators.check import Evidence, Needs, Recording, Refusal, Report, Trigger, unmet
 from estimators.features import c_rate, charge_curve, rest_curve
 from estimators.imodel.estimate import NEAR, WEIGHTS, Known, capacity, cycles_left, load, trajectory
@@ -41,7 +41,7 @@ class RestCheck:
         """Read the weights. Raises FileNotFoundError or ValueError."""
         self._known = load(path)
         self._mixtures = {name: load_mixture(one.kind, path.parent) for name, one in self._known.items()}
-        self.model = f"charge-rest-{sha256(path.read_bytes()).hexdigest()[:8]}"
+        self.model = f"charge-rest-{weights_id(path)}"
 
     def run(self, evidence: Evidence) -> Report:
         """Judge one cell."""

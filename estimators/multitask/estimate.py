@@ -6,13 +6,13 @@ answers = known.ask("tju_nca", features, row)      # {"soh": Answer, "rul_cycle"
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from estimators.cell_type import weights_id
 from estimators.multitask.configuration import CONFIGURATIONS
 from estimators.multitask.features import FIRST, shown, views
 from estimators.multitask.model import TARGETS, Model, kept, told
@@ -54,4 +54,4 @@ class Known:
 def load(path: Path = WEIGHTS) -> Known:
     """Read the shipped models. Raises FileNotFoundError or ValueError, naming the file."""
     models, _ = kept(path)
-    return Known(models, hashlib.sha256(path.read_bytes()).hexdigest()[:8])
+    return Known(models, weights_id(path))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 
+from estimators.cell_type import weights_id
 from estimators.check import Evidence, Needs, Refusal, Report, Trigger, unmet
 from estimators.pulse.estimate import WEIGHTS, PulseModels, judge, named
 from estimators.pulse.recognise import Flaw, recognise
@@ -27,7 +27,7 @@ class PulseCheck:
     def __init__(self, path: Path = WEIGHTS, models: PulseModels | None = None) -> None:
         """Read the weights, or take models. Raises FileNotFoundError or ValueError."""
         self._models = models or PulseModels(load(path)[0])
-        self.model = "varying" if models else f"varying-{sha256(path.read_bytes()).hexdigest()[:8]}"
+        self.model = "varying" if models else f"varying-{weights_id(path)}"
 
     def run(self, evidence: Evidence) -> Report:
         """Judge the newest train that is whole."""
