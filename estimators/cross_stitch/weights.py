@@ -1,4 +1,7 @@
-"""A trained network on disk: safetensors with its calibration and its domain beside the weights."""
+"""A trained network on disk: safetensors with its calibration and its domain beside the weights.
+
+Its large matrices are kept in half precision, which halves the file, and computed with in single.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from estimators.cross_stitch.network import Network
 from estimators.cross_stitch.uncertainty import Uncertainty
 
 CALIBRATION = ("reference_soh", "temperature_celsius", "soc_std", "soh_std")
+LARGE = 4_096  # numbers; what is smaller (ranges, biases, stitches) stays as it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,8 @@ class Weights:
 
 def save(weights: Weights, folder: Path) -> None:
     """Write the weights into a cell type's folder."""
-    tensors = {f"network.{k}": v for k, v in weights.network.state_dict().items()}
+    network = weights.network.state_dict()
+    tensors = {f"network.{k}": v.half() if v.numel() >= LARGE else v for k, v in network.items()}
     tensors |= {f"uncertainty.{k}": v for k, v in weights.uncertainty.state_dict().items()}
     tensors |= {f"calibration.{k}": _tensor(getattr(weights, k)) for k in CALIBRATION}
     if weights.domain is not None:

@@ -31,6 +31,17 @@ def test_what_is_saved_is_loaded(saved):
     assert loaded.soc_std.tolist() == [0.02, 0.01]
 
 
+def test_large_matrices_are_kept_in_half_and_computed_with_in_single_precision(saved):
+    made, folder = saved
+    kept, loaded = load_file(folder / NETWORK_FILE), weights.load(folder).network.state_dict()
+    assert kept["network.soc_lstm.weight_hh_l0"].dtype == torch.float16
+    for name, tensor in made.network.state_dict().items():
+        assert loaded[name].dtype == torch.float32
+        torch.testing.assert_close(
+            loaded[name], tensor, rtol=5e-4 if tensor.numel() >= weights.LARGE else 0.0, atol=1e-7
+        )
+
+
 def test_weights_of_before_there_was_an_uncertainty_still_load(saved):
     _, folder = saved
     path = folder / NETWORK_FILE
