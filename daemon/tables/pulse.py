@@ -34,8 +34,7 @@ def evaluate(folder: Path, options: Options) -> list[Cases]:
 
     tests = read_folder(folder)
     if options.folds:
-        whole = [_anew(t, options) for t in tests]
-        return whole if options.alone else [*whole, *(c for t in tests for c in generation(t, options))]
+        return [*(_anew(t, options) for t in tests), *(c for t in tests for c in generation(t, options))]
     try:
         models = shipped()
     except (FileNotFoundError, ValueError) as err:

@@ -11,7 +11,18 @@ import polars
 
 from daemon.tables.cases import Cases
 from estimators.pulse.features import SHORT, inputs
-from estimators.pulse.generate import BEYOND, Model, Trust, continued, forgiving, held, monotone, plain, straight
+from estimators.pulse.generate import (
+    BEYOND,
+    Model,
+    Trust,
+    continued,
+    forgiving,
+    forgiving_nearby,
+    middling,
+    monotone,
+    plain,
+    straight,
+)
 from estimators.pulse.train import LENGTH, VAES, fit, forest_on_drawn
 from estimators.regression.fit import by_cell
 from estimators.regression.regression import Answer
@@ -24,7 +35,9 @@ if TYPE_CHECKING:
     from daemon.tables.cases import Float, Options
     from daemon.tables.pulse_tests import PulseTests
     from estimators.pulse.features import Soc
+    from estimators.pulse.generate import Generator
 
+OURS = "ours"
 WIDTH_MS = 5000
 LEVELS = np.arange(5.0, 51.0, 5.0)
 
@@ -82,6 +95,8 @@ def generation(tests: PulseTests, options: Options) -> list[Cases]:
 def _task(name: str, whole: Grid, task: Task, options: Options) -> Cases:
     soc = cast("Soc", options.soc)
     methods = _methods(task, soc)
+    if options.alone:
+        methods = {OURS: methods[OURS]}
     parts: dict[str, list[Answer]] = {m: [] for m in methods}
     identity, truth = [], []
     for seed in range(options.seeds):
@@ -96,6 +111,7 @@ def _task(name: str, whole: Grid, task: Task, options: Options) -> Cases:
                         "file": name,
                         "cell": np.repeat(whole.cell[hidden], len(task.asked)),
                         "nominal_soc_percent": np.tile(LEVELS[task.asked], int(hidden.sum())),
+                        "levels": task.name,
                         "draw": seed,
                     }
                 )
@@ -148,45 +164,62 @@ def _methods(task: Task, soc: Soc) -> dict[str, Callable[[Grid, Float, int], Ans
             for word, last in (("two", 2), ("three", 3), ("all", 0))
         }
     between = partial(monotone, level=level, wanted=asked)
+    nearby = by_level(lambda g: _forgiven_nearby(g, task, level, asked, soc))
     methods: dict[str, Callable[[Grid, Float, int], Answer]] = {}
     if soc == "known":
-        forgiven = by_level(lambda g: _forgiven(g, task, level, asked))
-        methods["ours"] = forgiven if task.beyond else _mean_of(forgiven, pooled(between, LENGTH))
+        if task.beyond:
+            bold = pooled(partial(middling, level=level, wanted=asked), np.inf)
+            methods[OURS] = _mean_of(nearby, nearby, bold)
+        else:
+            forgiven = by_level(lambda g: _forgiven(g, task, level, asked))
+            methods[OURS] = _mean_of(forgiven, pooled(between, np.inf), pooled(None, LENGTH))
         methods |= {f"{word}, ridge": believed(made) for word, made in lines.items()}
         methods |= {f"{kind}, forest": _first_draw(drawn(kind)) for kind in VAES}
     else:
-        made_up = partial(_resistances_half_held, level=level, asked=asked)
-        methods["ours"] = pooled(made_up if task.beyond else between, np.inf)
+        methods[OURS] = nearby if task.beyond else pooled(between, np.inf)
     methods |= {f"{word}, gaussian process + line": _first_draw(pooled(made, np.inf)) for word, made in lines.items()}
     methods["nothing generated, varying"] = _first_draw(pooled(None, LENGTH))
     return methods
 
 
 def _forgiven(learnt: Grid, task: Task, level: Float, asked: Float) -> list[Model]:
-    """Fit each level asked, the generators' models as one: a mean of lines is a line."""
+    """Fit each level asked by itself."""
+    made, moment = _made(monotone, learnt.volt[:, task.known], task, level, asked)
+    return [forgiving(made[:, j], learnt.soh, moment[j]) for j in range(len(asked))]
+
+
+def _forgiven_nearby(learnt: Grid, task: Task, level: Float, asked: Float, soc: Soc) -> list[Model]:
+    """Fit each level asked with all others beside it, measured and made ones; SOC unknown: one model for any level.
+
+    Several generators' models are joined: a mean of lines is a line.
+    """
     known = learnt.volt[:, task.known]
-    generators = list(BEYOND.values()) if task.beyond else [monotone]
-    models = []
-    for j in range(len(asked)):
-        parts = []
-        for generator in generators:
-            trust = (Trust.beyond if task.beyond else Trust.between)(generator, known, level)
-            growth = (j + 1.0) ** 2 if task.beyond else 1.0
-            parts.append(forgiving(generator(known, level, asked)[:, j], learnt.soh, growth * trust.moment))
-        models.append(Model.mean_of(parts))
-    return models
+    levels = np.concatenate([level, asked])
+    parts = []
+    for generator in [middling] if soc == "known" else BEYOND.values():
+        made, moment = _made(generator, known, task, level, asked)
+        volt = np.concatenate([known, made], axis=1)
+        moments = np.concatenate([np.zeros((len(level), *moment.shape[1:])), moment])
+        away = levels - asked[:, None] if soc == "known" else np.zeros((len(asked), len(levels)))
+        parts.append([forgiving_nearby(volt, learnt.soh, moments, a) for a in away])
+    return [Model.mean_of(models) for models in zip(*parts, strict=True)]
 
 
-def _resistances_half_held(known: Float, level: Float, asked: Float) -> Float:
-    return (continued(known, level, asked, 2) + held(known, level, asked)) / 2
+def _made(generator: Generator, known: Float, task: Task, level: Float, asked: Float) -> tuple[Float, Float]:
+    """Make voltages [cell, asked level, point], and the second moment of their mistakes [asked level, input, input]."""
+    trust = (Trust.beyond if task.beyond else Trust.between)(generator, known, level)
+    growth = (np.arange(len(asked)) + 1.0) ** 2 if task.beyond else np.ones(len(asked))
+    return generator(known, level, asked), growth[:, None, None] * trust.moment
 
 
-def _mean_of(
-    first: Callable[[Grid, Float, int], Answer], second: Callable[[Grid, Float, int], Answer]
-) -> Callable[[Grid, Float, int], Answer]:
+def _mean_of(*makes: Callable[[Grid, Float, int], Answer]) -> Callable[[Grid, Float, int], Answer]:
+    """Let several speak as one, as sure as all of them together: how far they disagree counts."""
+
     def say(learnt: Grid, volt: Float, seed: int) -> Answer:
-        a, b = first(learnt, volt, seed), second(learnt, volt, seed)
-        return Answer((a.mean + b.mean) / 2, (a.std + b.std) / 2, a.in_domain & b.in_domain)
+        answers = [make(learnt, volt, seed) for make in makes]
+        mean, std = np.array([a.mean for a in answers]), np.array([a.std for a in answers])
+        whole = np.sqrt(np.mean(std**2, axis=0) + mean.var(axis=0))
+        return Answer(mean.mean(axis=0), whole, np.all([a.in_domain for a in answers], axis=0))
 
     return say
 

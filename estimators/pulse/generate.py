@@ -3,10 +3,11 @@
 Voltages are [cell, level, point]. In between, each cell's own curve over the SOC is followed by a monotone cubic.
 Beyond, nobody knows the curve: four plain continuations are made (a line through all levels, through the last
 three, through the last two; and one of U1 alone, which leaves the differences, that is the resistances, as they
-were). Each is tried on the levels that are known, and what it errs there (`Trust`) goes into the regression: the
-expected error of y over such mistakes is least squares with a penalty (`forgiving`), which takes the weight off
-what could not be continued. One error is shared by all cells of a level, so the penalty is on its second moment
-about zero, not on its spread. No label of a cell to be tested is seen anywhere.
+were), and the mean of the lines. Each is tried on the levels that are known, and what it errs there (`Trust`) goes
+into the regression: the expected error of y over such mistakes is least squares with a penalty (`forgiving`), which
+takes the weight off what could not be continued. One error is shared by all cells of a level, so the penalty is on
+its second moment about zero, not on its spread. Such a regression is fitted for each level by itself (`forgiving`)
+and for each level with all others beside it (`forgiving_nearby`). No label of a cell to be tested is seen anywhere.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from estimators.contract import Float
 
 PENALTY = 0.01  # of standardised inputs, beside that of the mistakes
+TOLD_PENALTY = 0.003  # where the SOC is an input
+REACH = 15.0  # percent of SOC over which a level counts for its neighbours by 1/e less
 BETWEEN_ORDER = 2.0  # an error in between grows with the square of the levels' distance
 
 
@@ -61,6 +64,11 @@ def held(known: Float, level: Float, wanted: Float) -> Float:
     made = np.repeat(differences(known)[:, -1:], len(wanted), axis=1)
     made[..., 0] = continued(known[..., :1], level, wanted, 2)[..., 0]
     return absolute(made)
+
+
+def middling(known: Float, level: Float, wanted: Float) -> Float:
+    """Continue by the mean of the three lines."""
+    return np.asarray(np.mean([continued(known, level, wanted, last) for last in (0, 2, 3)], axis=0))
 
 
 BEYOND: dict[str, Generator] = {
@@ -120,18 +128,34 @@ class Model(NamedTuple):
 
 
 def forgiving(made: Float, y: Float, moment: Float) -> Model:
-    """Fit y [cell] to voltages made for one level [cell, point] whose mistakes have this second moment.
+    """Fit y [cell] to voltages made for one level [cell, point] whose mistakes have this second moment."""
+    return forgiving_nearby(made[:, None], y, moment[None], np.zeros(1))
 
-    Minimises the mean of (y - w.x)^2 over x + mistake: ridge regression with n w' M w beside its own penalty.
+
+def forgiving_nearby(volt: Float, y: Float, moment: Float, away: Float) -> Model:
+    """Fit y [cell] for one level to voltages of many [cell, level, point], measured ones and made ones.
+
+    moment [level, input, input] is that of each level's mistakes, 0 where it was measured; away [level] is how far a
+    level is from the one asked (percent): the SOC is an input, and near levels count more; all 0: the SOC is not told.
+    Minimises the mean of (y - w.x)^2 over x + mistake: ridge regression with the mean of w' M w beside its own penalty.
     """
-    x = differences(made)
-    mean, spread = x.mean(axis=0), x.std(axis=0) + 1e-6
+    near = np.exp(-np.abs(away) / REACH)
+    share = np.tile(near, len(y)) / (near.sum() * len(y))
+    soc = np.broadcast_to(away[None, :, None] / REACH, (*volt.shape[:2], 1))  # 0 at the level that is asked
+    x = np.concatenate([differences(volt), soc], axis=-1).reshape(len(share), -1)
+    target = np.repeat(y, len(away))
+    mean, bias = share @ x, float(share @ target)
+    spread = np.sqrt(share @ (x - mean) ** 2) + 1e-6
     scaled = (x - mean) / spread
-    mistakes = moment / np.outer(spread, spread)
-    own = PENALTY * np.eye(x.shape[1])
-    weight = np.linalg.solve(scaled.T @ scaled + len(x) * (mistakes + own), scaled.T @ (y - y.mean()))
-    rest = y - y.mean() - scaled @ weight
-    return Model(mean, weight / spread, float(y.mean()), float(np.sqrt(np.mean(rest**2) + weight @ mistakes @ weight)))
+    mistakes = np.zeros((x.shape[1], x.shape[1]))
+    mistakes[:-1, :-1] = np.tensordot(near / near.sum(), moment, 1)
+    mistakes /= np.outer(spread, spread)
+    own = (TOLD_PENALTY if away.any() else PENALTY) * np.eye(x.shape[1])
+    weight = np.linalg.solve((scaled.T * share) @ scaled + mistakes + own, scaled.T @ (share * (target - bias)))
+    rest = target - bias - scaled @ weight
+    std = float(np.sqrt(share @ rest**2 + weight @ mistakes @ weight))
+    bias -= float(mean[-1] * weight[-1] / spread[-1])
+    return Model(mean[:-1], (weight / spread)[:-1], bias, std)
 
 
 def plain(made: Float, y: Float) -> Model:

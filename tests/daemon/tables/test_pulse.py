@@ -11,10 +11,10 @@ from daemon.cli import main
 from daemon.errors import UsageError
 from daemon.tables import pulse
 from daemon.tables.cases import Options, score
-from daemon.tables.pulse_generation import LEVELS, TASKS, generation, grid
+from daemon.tables.pulse_generation import LEVELS, TASKS, _mean_of, _methods, generation, grid
 from daemon.tables.pulse_tests import read_folder
 from estimators.pulse.estimate import WEIGHTS, PulseModels
-from estimators.regression.regression import load
+from estimators.regression.regression import Answer, load
 from tests.estimators.pulse.made_up import table
 
 DATA = (
@@ -55,13 +55,15 @@ def test_a_folder_without_such_tables_and_a_table_without_its_columns_are_refuse
 
 
 def test_what_is_learnt_is_better_than_the_mean_and_sure_as_it_says(folder):
-    (cases,) = pulse.evaluate(folder, Options("pulse", folds=3, seeds=2, alone=True))
+    cases, *made_up = pulse.evaluate(folder, Options("pulse", folds=3, seeds=2, alone=True))
     assert len(cases.truth) == 160
+    assert [list(c.said) for c in made_up] == [["ours"]] * len(TASKS)
+    assert [set(c.identity["levels"]) for c in made_up] == [{task.name} for task in TASKS]
     assert "2 draws" in cases.name
     (ours,) = score(cases)
     assert ours.method == "varying"
     assert ours.mape_percent < 5.0
-    (told,) = pulse.evaluate(folder, Options("pulse", folds=3, soc="known", alone=True))
+    told, *_ = pulse.evaluate(folder, Options("pulse", folds=3, soc="known", alone=True))
     assert np.isfinite(told.said["varying"].mean).all()
 
 
@@ -115,6 +117,26 @@ def test_cells_lie_on_the_grid_of_levels_and_each_asked_level_gets_a_number(fold
     for cases in generation(tests, Options("pulse", folds=2, soc="unknown")):
         assert len(cases.truth) == 8 * len(TASKS[int("between" in cases.name)].asked)
         assert np.isfinite(cases.said["ours"].mean).all()
+
+
+@pytest.mark.parametrize("soc", ["known", "unknown"])
+def test_beyond_the_known_levels_ours_is_better_than_to_make_nothing(folder, soc):
+    (tests,) = read_folder(folder)
+    whole = grid(tests)
+    (task,) = (t for t in TASKS if t.beyond)
+    methods = _methods(task, soc)
+    said = [methods[name](whole, whole.volt[:, task.asked], 0) for name in ("ours", "nothing generated, varying")]
+    truth = np.repeat(whole.soh, len(task.asked))
+    off = [np.abs(answer.mean - truth).mean() for answer in said]
+    assert off[0] < off[1]
+
+
+def test_several_that_disagree_are_less_sure_together_than_each_alone():
+    here = np.ones(1, bool)
+    told = [Answer(np.array([mean]), np.array([0.01]), here) for mean in (0.7, 0.9)]
+    joined = _mean_of(*(lambda *_, a=a: a for a in told))(None, None, 0)
+    assert joined.mean == pytest.approx(0.8)
+    assert joined.std == pytest.approx(np.hypot(0.01, 0.1))
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="no pulse tests under $BMSD_DATA")

@@ -2,7 +2,18 @@ import numpy as np
 import pytest
 
 from estimators.pulse.features import differences
-from estimators.pulse.generate import BEYOND, Trust, continued, forgiving, held, monotone, plain, straight
+from estimators.pulse.generate import (
+    BEYOND,
+    Trust,
+    continued,
+    forgiving,
+    forgiving_nearby,
+    held,
+    middling,
+    monotone,
+    plain,
+    straight,
+)
 from tests.estimators.pulse.made_up import LEVELS, table
 
 VOLT, SOH, _, _ = table(cells=30, points=21)
@@ -10,7 +21,7 @@ CUBE = VOLT.reshape(30, len(LEVELS), 21)
 Y = SOH.reshape(30, -1)[:, 0]
 
 
-@pytest.mark.parametrize("generator", [straight, monotone, *BEYOND.values()])
+@pytest.mark.parametrize("generator", [straight, monotone, middling, *BEYOND.values()])
 def test_a_straight_curve_is_met_exactly(generator):
     level = np.arange(5.0, 26.0, 5.0)
     wanted = np.array([10.0, 15.0]) if generator in (straight, monotone) else np.array([30.0, 50.0])
@@ -57,3 +68,29 @@ def test_models_joined_say_their_mean():
     a, b = (plain(continued(CUBE[:, :5], LEVELS[:5], LEVELS[5:], n)[:, 2], Y) for n in (2, 3))
     joined = type(a).mean_of([a, b])
     assert joined.predict(CUBE[:, 7]) == pytest.approx((a.predict(CUBE[:, 7]) + b.predict(CUBE[:, 7])) / 2)
+
+
+def test_levels_beside_mend_what_one_level_made_wrongly_says():
+    """The last level is made with much noise, and known to be; the others are as they were measured."""
+    volt = CUBE.copy()
+    volt[:, 9] += np.random.default_rng(0).normal(0.0, 0.05, volt[:, 9].shape)
+    moment = np.zeros((len(LEVELS), 21, 21))
+    moment[9] = 0.05**2 * np.eye(21)
+    alone = forgiving(volt[:, 9], Y, moment[9])
+    beside = forgiving_nearby(volt, Y, moment, LEVELS - LEVELS[9])
+    off = [float(np.abs(m.predict(CUBE[:, 9]) - Y).mean()) for m in (alone, beside)]
+    assert off[1] < 0.5 * off[0]
+    assert beside.std < alone.std
+
+
+def test_a_model_beside_whose_level_others_lie_knows_its_soc_unless_told_that_all_are_one():
+    """The first step and the SOC tell y, and neither does alone."""
+    random = np.random.default_rng(1)
+    y, away = random.uniform(0.6, 1.0, 40), LEVELS - 30.0
+    step = y[:, None] + 0.02 * away[None]
+    volt = 3.0 + np.concatenate([np.zeros((*step.shape, 1)), step[..., None]], axis=-1)
+    moment = np.zeros((len(away), 2, 2))
+    told, untold = forgiving_nearby(volt, y, moment, away), forgiving_nearby(volt, y, moment, np.zeros(len(away)))
+    at = LEVELS.tolist().index(30.0)
+    off = [float(np.abs(m.predict(volt[:, at]) - y).mean()) for m in (told, untold)]
+    assert off[0] < 0.25 * off[1]
