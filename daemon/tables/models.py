@@ -35,7 +35,7 @@ class Row(NamedTuple):
 TABLE_MODELS: dict[str, Row] = {
     "soh": Row("soh", "SOH now, by the model that the service uses", published=True),
     "trajectory": Row("trajectory", "capacity of later cycles, by the model that the service uses", published=True),
-    "rul": Row("multitask", "cycles left, by the model that the service uses", published=True),
+    "rul": Row("cycles_left", "cycles left, by the model that the service uses", published=True),
     "imodel": Row("trajectory", "partial charge and rest to capacity, now and later"),
     "multitask": Row("multitask", "SOH, cycles left and fade rate from one charge's features"),
     "srse": Row("srse", "SOH of several configurations from one charge"),

@@ -13,7 +13,8 @@ CARD = """# A charge and a rest: capacity, now and later
 
 **What** Capacity as a share of the nominal one, from one full charge at constant current and the rest after it.
 `weights/capacity.safetensors` holds, for each kind of cell, for what was seen (`both`, `charge`, `rest`) and for some
-numbers of cycles ahead, the mean of those members (support vectors, boosted trees) that was nearest on cells left out.
+numbers of cycles ahead, the mean of some members (support vectors; boosted and extremely randomised trees): of a few
+such means the one that was nearest on cells left out.
 `weights/imodel-*.safetensors` hold the mixture of experts, by whose name the folder goes. Made by
 `bmsd train imodel --data DIR`, seed {seed}.
 

@@ -106,17 +106,30 @@ def _between(knots: NDArray[np.int64], values: Float, ahead: NDArray[np.int64]) 
     return drawn
 
 
-def cycles_left(later: Later, end_ah: float) -> Left:
-    """Find where trajectories, and the edges of their 90 % band, fall to `end_ah`."""
+def cycles_left(later: Later, end_ah: float, furthest: int | None = None) -> Left:
+    """Find where trajectories, and the edges of their 90 % band, fall to `end_ah`.
+
+    One that does not get there goes on, as far as `furthest` cycles (None: not at all), as it fell over the last two
+    thirds of its horizons, and its band goes on to widen.
+    """
     band = NINETY * later.std_ah
+    slope, wider = np.zeros(len(band)), np.zeros(len(band))
+    if furthest is not None:
+        last, first = later.horizon[-1], int(np.searchsorted(later.horizon, later.horizon[-1] // 3))
+        slope = (later.mean_ah[:, -1] - later.mean_ah[:, first]) / (last - later.horizon[first])
+        wider = band[:, -1] / last
     cycles, soonest, latest = (
-        _crossing(later.horizon, later.mean_ah + side * band, end_ah) for side in (0.0, -1.0, 1.0)
+        _crossing(later.horizon, later.mean_ah + side * band, end_ah, slope + side * wider, furthest)
+        for side in (0.0, -1.0, 1.0)
     )
     return Left(cycles, soonest, latest, later.in_domain)
 
 
-def _crossing(horizon: NDArray[np.int64], curve: Float, end: float) -> Float:
-    """Say at how many cycles curves [n, ahead] first lie at `end` or below; inf: nowhere."""
+def _crossing(horizon: NDArray[np.int64], curve: Float, end: float, slope: Float, furthest: int | None) -> Float:
+    """Say at how many cycles curves [n, ahead] first lie at `end` or below; inf: nowhere.
+
+    Those that do not are drawn on by their slope [n] (Ah a cycle), as far as `furthest`.
+    """
     below = curve <= end
     first = below.argmax(axis=1)
     row = np.arange(len(curve))
@@ -125,7 +138,10 @@ def _crossing(horizon: NDArray[np.int64], curve: Float, end: float) -> Float:
     start = np.where(first > 0, horizon[np.maximum(first - 1, 0)], 0)
     crossed = start + np.clip(share, 0.0, 1.0) * (horizon[first] - start)
     crossed = np.where((first == 0) & below[:, 0], 0.0, crossed)
-    return np.where(np.isnan(curve).any(axis=1), np.nan, np.where(below.any(axis=1), crossed, np.inf))
+    falls = slope < 0
+    on = np.where(falls, horizon[-1] + (end - curve[:, -1]) / np.where(falls, slope, 1.0), np.inf)
+    on = np.minimum(on, np.inf if furthest is None else furthest)
+    return np.where(np.isnan(curve).any(axis=1), np.nan, np.where(below.any(axis=1), crossed, on))
 
 
 def _shown(known: Known, events: Events, variant: Variant | None) -> dict[Variant, Float]:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from functools import partial
-from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from estimators.imodel.estimate import KNOTS, Known, settle
 from estimators.imodel.features import VARIANTS, Events, Kind, Variant, inputs
-from estimators.regression.fit import boosting, by_cell, measure, ridge, svr
+from estimators.regression.fit import boosting, by_cell, forest, measure, ridge, svr
 from estimators.regression.forms import Kernel
 from estimators.regression.inputs import Inputs
 from estimators.regression.regression import Noise, Regression
@@ -36,25 +35,55 @@ class Candidate(NamedTuple):
     rows_a_cell: int
 
 
+class Menu(NamedTuple):
+    """Methods, and which means of them may be chosen: few, since the nearest of many is so by chance."""
+
+    candidates: Mapping[str, Candidate]
+    means: tuple[tuple[str, ...], ...]
+    earned: float  # a mean is larger by a member only where that takes so much of the error away
+
+
 _COARSE, _FINE = partial(svr, penalty=3.0, width=0.1), partial(svr, penalty=10.0, width=0.02)
-NOW = {
-    "svr": Candidate(_COARSE, 40),
-    "fine svr": Candidate(_FINE, 40),
-    "boosting": Candidate(partial(boosting, trees=120, rate=0.1, leaves=8), 200),
-}
-LATER = {
-    "svr": Candidate(_COARSE, 25),
-    "fine svr": Candidate(partial(svr, penalty=10.0, width=0.05), 25),
-    "finest svr": Candidate(partial(svr, penalty=30.0, width=0.02), 40),
-    "boosting": Candidate(partial(boosting, trees=80, rate=0.1, leaves=8), 200),
-}
-EARNED_NOW = 0.002  # a mean is larger by a member only where that takes so much of the error away
-EARNED_LATER = 0.02  # there are many models of later cycles, and their weights are carried about
-FEW = {
-    "ridge": Candidate(ridge, 200),
-    "svr": Candidate(_COARSE, 25),
-    "boosting": Candidate(partial(boosting, trees=40, rate=0.1, leaves=8), 200),
-}
+_FINEST = partial(svr, penalty=30.0, width=0.02)
+NOW = Menu(
+    {
+        "svr": Candidate(_COARSE, 40),
+        "fine svr": Candidate(_FINE, 40),
+        "finest svr": Candidate(_FINEST, 40),
+        "boosting": Candidate(partial(boosting, trees=120, rate=0.1, leaves=8), 200),
+        "extra trees": Candidate(partial(forest, trees=16, leaf=5, inputs=1.0), 40),
+    },
+    (("fine svr", "finest svr"), ("svr", "fine svr", "finest svr", "boosting", "extra trees")),
+    earned=0.002,
+)
+NOW_BY_REST = Menu({n: NOW.candidates[n] for n in ("svr", "boosting")}, (("svr",), ("svr", "boosting")), 0.002)
+LATER = Menu(
+    {
+        "svr": Candidate(_COARSE, 25),
+        "finest svr": Candidate(_FINEST, 40),
+        "boosting": Candidate(partial(boosting, trees=80, rate=0.1, leaves=8), 200),
+    },
+    (
+        ("boosting",),
+        ("finest svr",),
+        ("svr", "boosting"),
+        ("svr", "finest svr"),
+        ("svr", "finest svr", "boosting"),
+    ),
+    earned=0.01,  # there are many models of later cycles, and their weights are carried about
+)
+LATER_BY_REST = Menu(
+    {n: LATER.candidates[n] for n in ("svr", "boosting")}, (("svr",), ("boosting",), ("svr", "boosting")), 0.01
+)
+FEW = Menu(
+    {
+        "ridge": Candidate(ridge, 200),
+        "svr": Candidate(_COARSE, 25),
+        "boosting": Candidate(partial(boosting, trees=40, rate=0.1, leaves=8), 200),
+    },
+    (("ridge",), ("svr",), ("boosting",), ("ridge", "boosting")),
+    earned=0.01,
+)
 PLAIN = {"ridge": Candidate(ridge, 200), "boosting": Candidate(boosting, 200)}
 INNER_FOLDS = 4
 FEWEST_CELLS = 4  # of fewer, smaller models are learnt
@@ -100,9 +129,8 @@ def learn(
                 continue  # no two cells live so long
             group = condition[usable]
             enough = len(np.unique(rows.cell[usable])) >= FEWEST_CELLS
-            candidates = (LATER if horizon else NOW) if enough else FEW
-            earned = EARNED_LATER if horizon else EARNED_NOW
-            found = choose(x[usable], y[usable], rows.cell[usable], group, candidates, seed, kind.conditions, earned)
+            menu = _menu(variant, horizon) if enough else FEW
+            found = choose(x[usable], y[usable], rows.cell[usable], group, menu, seed, kind.conditions)
             models[variant, horizon] = found.model
             factor = by_condition(found.surprise, rows.cell[usable], group, len(conditions))
             spread[f"{variant}/{horizon}"] = factor * (CAUTION_LATER if horizon else CAUTION_NOW)
@@ -116,6 +144,12 @@ def learn(
         {v: {h: models[v, h] for h in horizons if (v, h) in models} for v in variants},
         spread,
     )
+
+
+def _menu(variant: Variant, horizon: int) -> Menu:
+    if variant == "rest":
+        return LATER_BY_REST if horizon else NOW_BY_REST
+    return LATER if horizon else NOW
 
 
 def ahead(rows: Rows, horizon: int) -> Float:
@@ -158,27 +192,26 @@ def choose(
     y: Float,
     cell: NDArray[np.str_],
     group: NDArray[np.int64],
-    candidates: Mapping[str, Candidate],
+    menu: Menu,
     seed: int = 0,
     conditions: int = 0,
-    earned: float = EARNED_NOW,
 ) -> Choice:
     """Fit each candidate on some cells and ask it of the others; keep the best mean, and its deviation there.
 
-    The first `conditions` inputs tell how cells are used; each member must take the share `earned` of the error away.
+    The first `conditions` inputs tell how cells are used.
     """
+    candidates = menu.candidates
     said = {name: np.empty(len(y)) for name in candidates}
     for train, held in by_cell(cell, INNER_FOLDS, seed, group):
         scale, members = _members(x[train], y[train], cell[train], candidates, seed, conditions)
         for name, member in members.items():
             said[name][held] = member.predict(scale.scale(x[held]))
-    means = [m for size in range(1, len(candidates) + 1) for m in combinations(candidates, size)]
 
     def cost(names: tuple[str, ...]) -> float:
         error = np.mean([said[n] for n in names], axis=0) - y
-        return _cell_rms(error, cell) * (1.0 + earned * len(names))
+        return _cell_rms(error, cell) * (1.0 + menu.earned * len(names))
 
-    chosen = min(means, key=cost)
+    chosen = min(menu.means, key=cost)
     each = np.stack([said[name] for name in chosen])
     error, disagreement = y - each.mean(axis=0), each.std(axis=0)
     noise = measure(error, disagreement, cell)

@@ -73,6 +73,16 @@ def test_cycles_left_are_where_the_trajectory_and_its_band_cross_the_end():
     assert left.soonest[1] == np.inf
 
 
+def test_a_trajectory_that_ends_before_the_cell_does_goes_on_as_it_fell_but_not_for_ever():
+    horizon = np.array([0, 50, 100, 150])
+    mean = np.array([[3.4, 3.3, 3.2, 3.1], [3.4, 3.4, 3.4, 3.4], [2.9, 2.7, 2.6, 2.5]])
+    later = Later(horizon, mean, np.full((3, 4), 0.05), np.ones(3, bool))
+    left = cycles_left(later, 2.8, furthest=600)
+    assert left.cycles == pytest.approx([300.0, 600.0, 25.0])
+    assert left.soonest[0] < 250 < 350 < left.latest[0]
+    assert cycles_left(later, 2.8).cycles[0] == np.inf
+
+
 def test_what_is_kept_says_the_same_afterwards(known, tmp_path):
     save(tmp_path / "weights" / "k.safetensors", {"nca": known}, {"seed": "0"})
     again = load(tmp_path / "weights" / "k.safetensors")["nca"]

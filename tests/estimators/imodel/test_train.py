@@ -9,6 +9,7 @@ from estimators.imodel.train import (
     NOW,
     USE_WEIGHS,
     Candidate,
+    Menu,
     ahead,
     by_condition,
     choose,
@@ -37,7 +38,8 @@ def test_a_later_capacity_is_that_of_the_same_cell_so_many_cycles_on():
 def test_the_mean_that_is_nearest_on_cells_left_out_is_kept():
     x = RANDOM.normal(size=(300, 3))
     y = x @ [0.03, 0.02, 0.01] + 0.001 * RANDOM.normal(size=300)
-    found = choose(x, y, CELL, GROUP, {"ridge": Candidate(ridge, 30), "coarse": Candidate(partial(svr, width=2.0), 30)})
+    members = {"ridge": Candidate(ridge, 30), "coarse": Candidate(partial(svr, width=2.0), 30)}
+    found = choose(x, y, CELL, GROUP, Menu(members, (("coarse",), ("ridge",), ("ridge", "coarse")), 0.01))
     assert found.chosen == ("ridge",)
     assert found.rmse < 0.01
 
@@ -45,16 +47,17 @@ def test_the_mean_that_is_nearest_on_cells_left_out_is_kept():
 def test_how_a_cell_is_used_weighs_more_than_what_is_seen_of_it():
     x = RANDOM.normal(size=(300, 3))
     y = 0.01 * x[:, 1]
-    found = choose(x, y, CELL, GROUP, {"ridge": Candidate(ridge, 30)}, conditions=1)
+    menu = Menu({"ridge": Candidate(ridge, 30)}, (("ridge",),), 0.01)
+    found = choose(x, y, CELL, GROUP, menu, conditions=1)
     apart = found.model.inputs.scale(np.eye(3) - 1.0)
-    usual = choose(x, y, CELL, GROUP, {"ridge": Candidate(ridge, 30)}).model.inputs.scale(np.eye(3) - 1.0)
+    usual = choose(x, y, CELL, GROUP, menu).model.inputs.scale(np.eye(3) - 1.0)
     assert (apart / usual)[0] == pytest.approx([USE_WEIGHS, 1.0, 1.0])
 
 
 def test_of_a_few_cells_no_large_model_is_learnt():
     told = []
     learn(NCA, rows(cells=3, cycles=40), ["charge"], (), told=told.append)
-    assert set(told[0].members) <= set(FEW)
+    assert set(told[0].members) <= set(FEW.candidates)
 
 
 def test_conditions_whose_cells_are_farther_off_get_wider_deviations():
@@ -66,7 +69,7 @@ def test_a_kept_form_is_half_as_large_and_says_the_same():
     some = rows(cells=4, cycles=100)
     x = inputs(some.events, NCA, "both")
     scaled = (x - x.mean(0)) / np.maximum(x.std(0), 1e-9)
-    form = NOW["fine svr"].fit(scaled, some.capacity_ah / 3.5, 0)
+    form = NOW.candidates["fine svr"].fit(scaled, some.capacity_ah / 3.5, 0)
     assert slim(form).points.nbytes <= form.points.nbytes / 4
     assert slim(form).predict(scaled) == pytest.approx(form.predict(scaled), abs=2e-3)
 
