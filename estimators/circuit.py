@@ -85,12 +85,22 @@ class Circuit:
         """Give the RMS of what the tables leave unexplained, in volt."""
         return np.interp(temperature_celsius, self.temperature_celsius, self.residual_volt)
 
-    def soc_at(self, voltage_volt: Float, current_ampere: Float, temperature_celsius: Float) -> Float:
-        """Find the SOC at which a cell that has only now been loaded shows this voltage; the nearest edge beyond."""
+    def soc_at(
+        self,
+        voltage_volt: Float,
+        current_ampere: Float,
+        temperature_celsius: Float,
+        rc_ampere: Float | None = None,
+    ) -> Float:
+        """Find the SOC at which a cell shows this voltage; the nearest edge beyond.
+
+        `rc_ampere` flows through its RC pairs; None: it has only now been loaded.
+        """
         columns = np.repeat(np.arange(len(voltage_volt)), len(self.soc))
         point = self.at(np.tile(self.soc, len(voltage_volt)), temperature_celsius[columns])
         none = np.zeros(len(columns))
-        curve = self.terminal(point, current_ampere[columns], none, none, none).volt.reshape(len(voltage_volt), -1)
+        rc = none if rc_ampere is None else rc_ampere[columns]
+        curve = self.terminal(point, current_ampere[columns], rc, rc, none).volt.reshape(len(voltage_volt), -1)
         curve = np.maximum.accumulate(curve, axis=1)  # under load a resistance may fall faster than the OCV rises
         i = np.clip((curve < voltage_volt[:, None]).sum(axis=1) - 1, 0, len(self.soc) - 2)
         rows = np.arange(len(i))

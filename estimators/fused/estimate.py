@@ -11,6 +11,7 @@ from estimators.circuit import Circuit
 from estimators.contract import (
     NO_SAMPLE_SOC,
     NO_SAMPLE_STD,
+    TOLD_SOH_STD,
     Bool,
     Estimate,
     Float,
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
 
 SOH_PERIOD_SECOND = 3600
 # Of the filter's deviation of SOC, the SOH given, as far as it has settled: what errs alike for minutes is taken there
-# for as wrong as at the worst of times. Beyond it (a start that nobody knows) the filter's word stands.
-STD_SHARE, SETTLED_STD = 0.25, 0.02
+# for as wrong as at the worst of times. Beyond it (a start that nobody knows) the filter's word stands. A cell that is
+# none of those the tables were made from has other resistances, and errs alike for good.
+STD_SHARE, STRANGER_STD_SHARE, SETTLED_STD = 0.25, 0.6, 0.02
 UNSETTLED_STD = 0.08  # of the filter: warming up while it is above
 TINY = 1e-12
 NETWORK = "network_"  # how the network's arrays are named in the state
@@ -50,6 +52,8 @@ class Fused:
         self._network = _network(cell_type)
         files = (TABLES_FILE,) if self._network is None else (TABLES_FILE, NETWORK_FILE)
         self.weights_id = weights_id(*(cell_type.folder / name for name in files))
+        made_from_them = cell_type.typical_soh_std <= TOLD_SOH_STD
+        self._std_share = STD_SHARE if made_from_them else STRANGER_STD_SHARE
 
     def init(self, start: Start) -> State:
         """Make the state of new cells; an unknown SOC waits for the first sample."""
@@ -84,7 +88,7 @@ class Fused:
             after |= {NETWORK + name: array for name, array in mine.items()}
         belief = chosen(good, revive(belief, self._filter.offset_std), before)
         after |= _pack(belief) | {"seconds": state["seconds"] + good}
-        return after, _estimate(belief, after["seconds"] > 0, strange)
+        return after, _estimate(belief, after["seconds"] > 0, strange, self._std_share)
 
     def calibrate(self, state: State, soh: Float, soh_std: Float) -> State:
         """Weigh the SOH of a health check against the believed one, in every story."""
@@ -127,7 +131,7 @@ def _unpack(state: State) -> Belief:
     )
 
 
-def _estimate(belief: Belief, seen: Bool, strange: Bool) -> Estimate:
+def _estimate(belief: Belief, seen: Bool, strange: Bool, std_share: float) -> Estimate:
     mean, covariance = belief.mix()
     soc_nominal, soh = mean[SOC], mean[SOH]
     missing: Float = (1.0 - soc_nominal) / soh
@@ -135,7 +139,7 @@ def _estimate(belief: Belief, seen: Bool, strange: Bool) -> Estimate:
     along: Float = covariance[0, 1] / soh_variance  # how far an error of SOH has moved the SOC
     given = np.maximum(covariance[0, 0] - along**2 * soh_variance, 0.0)
     settled = np.minimum(given, SETTLED_STD**2)
-    own = STD_SHARE**2 * settled + (given - settled)
+    own = std_share**2 * settled + (given - settled)
     nominal_std = np.sqrt(own + along**2 * soh_variance)
     soc_std = np.where(seen, np.sqrt(own + (along + missing) ** 2 * soh_variance) / soh, NO_SAMPLE_STD)
     return Estimate(

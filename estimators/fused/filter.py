@@ -33,6 +33,8 @@ STATES = 6
 # Currents are in multiples of the nominal capacity over an hour, so that the same figures serve any size of cell.
 KNOWN_SOC_STD, UNKNOWN_SOC_STD = 0.005, 0.25
 KNOWN_RC_C_RATE, UNKNOWN_RC_C_RATE = 0.35, 1.0  # what went on before the first sample
+IN_USE_C_RATE = 0.12  # a stronger discharge in the first sample: found in use, with
+DRIVE_C_RATE = 0.4  # so much through the RC pairs, as minutes of driving leave it
 HYSTERESIS_STD = 0.6  # anywhere between the branches
 SOH_WALK = 1.7e-6  # per square root of a second: half a point in 100 days
 SOH_SHARE = 0.03  # of a correction: the circuit's error is the same in every cycle
@@ -41,11 +43,11 @@ SOC_WALK, RC_WALK_C_RATE = 1e-5, 4e-4  # per square root of a second
 CIRCUIT_SECOND, NETWORK_SECOND = 200.0, 2000.0  # how long each keeps its error, as a correction;
 FLAT_CIRCUIT_SECOND = 1000.0  # longer where the OCV is flat and the error mostly hysteresis (LFP)
 CIRCUIT_UNSURE, NETWORK_UNSURE = 10.0, 0.5
-CIRCUIT_HASTE, NETWORK_HASTE = 1.0, 3.0
 EVIDENCE_SECOND = 150.0  # and as evidence
-FIRST_EVIDENCE = 0.5  # of the first look, falling with the seconds
+FIRST_EVIDENCE = 0.7  # of the first look, falling with the seconds
 RESIDUAL_FLOOR_VOLT = 0.012  # no cell is the very one that the tables were made from
 NETWORK_STD = 0.015  # beside what the network says: no training has met every way of driving
+NETWORK_DOUBT = 2.0  # times what it says: one that began in mid-drive in the cold stays more wrong than it knows
 RESISTIVE_ERROR = 0.1  # of the voltage over all resistances
 EMPTY_SOC, EMPTY_ERROR = 0.3, 3.0  # towards empty the circuit is up to four times as wrong
 SOC_RANGE, SOH_RANGE = (-0.1, 1.05), (0.4, 1.2)
@@ -98,7 +100,6 @@ class Look(NamedTuple):
     variance: Float  # [cell] of a single look
     second: float  # how long its error keeps its sign
     unsure: float  # so many looks, spread over the first while, before that counts
-    haste: float  # 1: evenly; more: the first at once
     usable: Bool  # [cell]
 
 
@@ -139,17 +140,25 @@ class Filter:
         return Belief(mean, covariance, log_weight)
 
     def first_look(self, belief: Belief, which: Bool, voltage: Float, current: Float, temperature: Float) -> None:
-        """Put the SOC that the first voltage shows where a story knows none. Changes `belief`."""
+        """Put the SOC that the first voltage shows where a story knows none. Changes `belief`.
+
+        A cell that is under load has mostly been so for a while: taken for rested, it would seem emptier than it is.
+        """
         if not which.any():
             return
         cells = np.flatnonzero(which)
         soh = belief.mean[SOH, 0, cells]
-        present = self.circuit.soc_at(voltage[cells], current[cells], temperature[cells])
+        beyond = (-current[cells] / self._capacity - IN_USE_C_RATE) / IN_USE_C_RATE
+        flow = -DRIVE_C_RATE * self._capacity * np.clip(beyond, 0.0, 1.0)
+        present = self.circuit.soc_at(voltage[cells], current[cells], temperature[cells], flow)
         shown = 1.0 - (1.0 - present) * soh / self.circuit.reference_soh
         for number, story in enumerate(STORIES):
             told = belief.mean[SOC, number, cells]
             known = np.isfinite(told) & story.knows_start
             belief.mean[SOC, number, cells] = np.where(known, told, shown)
+            for pair in (FAST, SLOW):
+                belief.mean[pair, number, cells] = flow
+                belief.covariance[pair, pair, number, cells] += np.where(known, flow**2, 0.0)  # or it was at rest
 
     def predict(self, belief: Belief, current: Float) -> Belief:
         """Count one second of the sensor's current [cell]."""
@@ -189,7 +198,7 @@ class Filter:
         empty = np.clip((EMPTY_SOC - present) / EMPTY_SOC, 0.0, 1.0)
         residual = np.maximum(circuit.residual(temperature), RESIDUAL_FLOOR_VOLT) * (1.0 + EMPTY_ERROR * empty)
         variance = (share * (residual**2 + (RESISTIVE_ERROR * shown.over_volt) ** 2)).sum(axis=0)
-        return Look(voltage - shown.volt, slope, variance, self._circuit_second, CIRCUIT_UNSURE, CIRCUIT_HASTE, usable)
+        return Look(voltage - shown.volt, slope, variance, self._circuit_second, CIRCUIT_UNSURE, usable)
 
 
 def soc_look(belief: Belief, present_soc: Float, std: Float, usable: Bool) -> Look:
@@ -199,8 +208,8 @@ def soc_look(belief: Belief, present_soc: Float, std: Float, usable: Bool) -> Lo
     slope[SOC] = 1.0 / soh
     slope[SOH] = (1.0 - soc) / soh**2
     innovation = present_soc - (1.0 - (1.0 - soc) / soh)
-    variance = std**2 + NETWORK_STD**2
-    return Look(innovation, slope, variance, NETWORK_SECOND, NETWORK_UNSURE, NETWORK_HASTE, usable)
+    variance = (NETWORK_DOUBT * std) ** 2 + NETWORK_STD**2
+    return Look(innovation, slope, variance, NETWORK_SECOND, NETWORK_UNSURE, usable)
 
 
 def correct(belief: Belief, look: Look, age_second: Float) -> Belief:
@@ -209,7 +218,7 @@ def correct(belief: Belief, look: Look, age_second: Float) -> Belief:
     ph = (p * look.slope).sum(axis=1)
     known = (look.slope * ph).sum(axis=0)
     unsure = look.slope[SOC] ** 2 * p[SOC, SOC]
-    worth = np.clip(look.second * (look.unsure * look.variance / unsure) ** look.haste, 1.0, look.second)
+    worth = np.clip(look.second * look.unsure * look.variance / unsure, 1.0, look.second)
     total = known + look.variance * worth
     usable = look.usable * 1.0
     moved = ph * (usable * look.innovation / total)

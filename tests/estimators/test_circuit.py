@@ -41,6 +41,14 @@ def test_a_voltage_leads_back_to_its_soc(tables, ampere):
     np.testing.assert_allclose(circuit.soc_at(volt, current, celsius), soc, atol=2e-3)
 
 
+def test_a_voltage_after_minutes_of_load_leads_back_to_its_soc(tables):
+    circuit = Circuit(tables)
+    soc, celsius, current, rc = np.linspace(0.0, 1.0, 41), np.full(41, 12.0), np.full(41, -1.0), np.full(41, -0.8)
+    volt = circuit.terminal(circuit.at(soc, celsius), current, rc, rc, np.zeros(41)).volt
+    np.testing.assert_allclose(circuit.soc_at(volt, current, celsius, rc), soc, atol=2e-3)
+    assert (circuit.soc_at(volt, current, celsius) < soc - 0.01)[4:-4].all()
+
+
 def test_a_voltage_beyond_the_tables_gives_their_edge(tables):
     found = Circuit(tables).soc_at(np.array([1.0, 9.0]), np.zeros(2), np.full(2, 25.0))
     np.testing.assert_allclose(found, [tables.soc[0], tables.soc[-1]])

@@ -1,11 +1,16 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from estimators.contract import Second, Start, to_nominal
+from estimators.contract import GUESSED_SOH_STD, TOLD_SOH_STD, Second, Start, to_nominal
 from estimators.fused import Fused
 from estimators.fused.filter import (
+    DRIVE_C_RATE,
+    FAST,
     OFFSET,
     REBORN,
+    SLOW,
     SOC,
     SOH,
     STATES,
@@ -80,6 +85,30 @@ def test_a_start_that_is_wrong_or_not_known_is_found_within_minutes(fused, table
     error, std, _ = follow(fused, shown, told)
     assert np.abs(error[300:]).max() < 3.0
     assert (np.abs(error) < 1.645 * std).mean() > 0.8
+
+
+def test_a_cell_found_in_mid_drive_in_the_cold_is_not_taken_for_emptier_than_it_is(fused, tables):
+    current = make_drive(2400, seed=5)
+    begin = 1200 + int(np.flatnonzero(current[1200:] < -0.4 * CAPACITY_AH)[0])
+    shown = show(tables, current, 0.8, 0.9, celsius=-10.0)
+    error, _, _ = follow(fused, type(shown)(*(a[begin:] for a in shown)), np.nan)
+    assert np.abs(error[:60]).max() < 3.0
+
+
+@pytest.mark.parametrize(("c_rate", "drawn"), [(0.2, 0.0), (0.0, 0.0), (-0.1, 0.0), (-0.3, -DRIVE_C_RATE)])
+def test_only_a_discharge_beyond_a_sensors_error_tells_that_a_cell_was_in_use(begun, c_rate, drawn):
+    kalman, belief = begun
+    current = np.full(2, c_rate * CAPACITY_AH)
+    kalman.first_look(belief, np.ones(2, bool), np.full(2, 3.6), current, np.full(2, 20.0))
+    assert belief.mean[[FAST, SLOW]] == pytest.approx(drawn * CAPACITY_AH)
+
+
+def test_the_soc_of_a_cell_the_tables_were_not_made_from_is_said_less_surely(cell_type, tables, current):
+    shown = show(tables, current[:600], 0.95, 0.9)
+    own, other = (Fused(replace(cell_type, typical_soh_std=std)) for std in (TOLD_SOH_STD, GUESSED_SOH_STD))
+    (error, sure, _), (same, unsure, _) = (follow(fused, shown, 0.95) for fused in (own, other))
+    assert np.array_equal(error, same)
+    assert (unsure[60:] > 1.3 * sure[60:]).all()
 
 
 def test_a_counter_that_slips_later_is_found_too(fused, tables, current):
