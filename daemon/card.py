@@ -143,6 +143,6 @@ def _names(runs: Sequence[Run]) -> str:
 def _command(argv: Sequence[str]) -> str:
     """Spell the command with the data folder as $BMSD_DATA."""
     data = os.environ.get("BMSD_DATA")
-    words = [Path(argv[0]).name, *argv[1:]]
+    words = ["bmsd", *argv[1:]]
     said = shlex.join(words)
     return said.replace(data.rstrip("/"), "$BMSD_DATA") if data else said
