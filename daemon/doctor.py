@@ -111,7 +111,12 @@ def _configuration(reading: Reading, source: str) -> Iterator[Finding]:
 
 def _open_secrets(reading: Reading) -> Iterator[Finding]:
     """Name the file that holds a secret and that others may read."""
-    held = {"mqtt.password": reading.config.mqtt.password, "sinks.influx.token": reading.config.sinks.influx.token}
+    config = reading.config
+    held = {
+        "mqtt.password": config.mqtt.password,
+        "sinks.influx.token": config.sinks.influx.token,
+        "http.token": config.http.token,
+    }
     for name, secret in held.items():
         file = Path(reading.origin(tuple(name.split("."))).rpartition(":")[0])
         if secret is not None and file.is_file() and file.stat().st_mode & READABLE:
@@ -207,6 +212,13 @@ def _ask(rule: InfluxSink, path: str, body: bytes | None = None) -> _Reply:
             return _Reply(err.code, err.headers.get("Date", ""))
 
 
+def _http(config: Config) -> Iterator[Finding]:
+    """See whether we can listen where we are to, and who may then read."""
+    from daemon.http.verdict import judge
+
+    return judge(config.http)
+
+
 def _weights(config: Config) -> Iterator[Finding]:
     """Load each estimator that is to speak, and the one beside it."""
     from daemon.models import MODELS, label, load
@@ -271,6 +283,7 @@ CHECKS: dict[str, Check] = {
     "state": _state_directory,
     "broker": _broker,
     "influx": _influx,
+    "http": _http,
     "weights": _weights,
     "clock": _clock,
 }

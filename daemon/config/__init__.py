@@ -2,6 +2,7 @@
 
 from daemon.config.cells import Cells, EstimatorName, Grid, PackRule
 from daemon.config.health import HealthChecks
+from daemon.config.http import Http
 from daemon.config.mqtt import Mqtt, Tls
 from daemon.config.outputs import InfluxSink, MqttSink, Outbox, Publish, Sinks, SqliteSink
 from daemon.config.read import Reading, check_cell_types, read, read_config
@@ -16,6 +17,7 @@ __all__ = [
     "EstimatorName",
     "Grid",
     "HealthChecks",
+    "Http",
     "InfluxSink",
     "Journal",
     "Mqtt",

@@ -59,7 +59,7 @@ class Cells(Section):
         20_000,
         ge=1,
         le=1_000_000,
-        description="Bound on cells held; a further one is refused and counted. About 30 kB of memory each.",
+        description="Bound on cells held; a further one is refused and counted. About 35 kB of memory each.",
     )
     retire_after_day: float = Field(
         30.0, gt=0.0, le=3_650.0, description="A cell silent for so long (of event time) gives its slot back."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from daemon.config.section import Section
+from estimators.check import NOT_TOLD, Use
 
 
 class HealthChecks(Section):
@@ -17,3 +18,18 @@ class HealthChecks(Section):
     waiting_max: int = Field(
         1_000, ge=1, le=1_000_000, description="Phases that may wait to be looked at; those beyond it are left out."
     )
+    planned_temperature_celsius: float | None = Field(
+        None, ge=-60.0, le=100.0, description="Temperature of the use that is planned for cells. Empty: as now."
+    )
+    planned_charge_c_rate: float | None = Field(
+        None, gt=0.0, le=20.0, description="Constant current that they shall be charged at. Empty: as now."
+    )
+    planned_discharge_c_rate: float | None = Field(
+        None, gt=0.0, le=20.0, description="Current that they shall be discharged at. Empty: as now."
+    )
+
+    @property
+    def planned(self) -> Use:
+        """The use that is planned."""
+        said = (self.planned_temperature_celsius, self.planned_charge_c_rate, self.planned_discharge_c_rate)
+        return Use(*(NOT_TOLD if number is None else number for number in said))

@@ -1,7 +1,7 @@
 """config.yaml + credentials + environment -> Config, or one error that names every fault.
 
-Later ones win: defaults, the file, credentials ($CREDENTIALS_DIRECTORY/mqtt_password, influx_token),
-BMSD_<SECTION>__<KEY>_FILE (secrets), BMSD_<SECTION>__<KEY>.
+Later ones win: defaults, the file, credentials ($CREDENTIALS_DIRECTORY/mqtt_password, influx_token,
+http_token), BMSD_<SECTION>__<KEY>_FILE (secrets), BMSD_<SECTION>__<KEY>.
 """
 
 from __future__ import annotations
@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-CREDENTIALS: dict[str, KeyPath] = {"mqtt_password": ("mqtt", "password"), "influx_token": ("sinks", "influx", "token")}
+CREDENTIALS: dict[str, KeyPath] = {
+    "mqtt_password": ("mqtt", "password"),
+    "influx_token": ("sinks", "influx", "token"),
+    "http_token": ("http", "token"),
+}
 STANDARD_PLACES = (Path("config.yaml"), Path("/etc/bmsd/config.yaml"))
 OTHER_VARIABLES = {"BMSD_CONFIG", "BMSD_DATA"}  # the file to read; where tests find recorded data
 KUBERNETES = re.compile(r"BMSD_(SERVICE_(HOST|PORT\w*)|PORT(_\w+)?)")  # set in every pod beside a service "bmsd"

@@ -23,10 +23,11 @@ Made by `bmsd config --markdown` from `daemon/config/`; do not edit by hand.
 
 `bmsd` reads the file named by `--config`, else by `$BMSD_CONFIG`, else `./config.yaml`, else
 `/etc/bmsd/config.yaml`; with none of them it runs on the defaults below. Later ones win: the file, then
-credentials (`$CREDENTIALS_DIRECTORY/mqtt_password`, `influx_token`), then `BMSD_<SECTION>__<KEY>_FILE` for
-secrets, then `BMSD_<SECTION>__<KEY>` (lists and mappings as JSON or YAML). A wrong key, type, unit or range
-stops the start with exit status 2, and all faults are told at once. `bmsd config --check` looks without
-starting; `bmsd config` prints the merged configuration and where each value came from.
+credentials (`$CREDENTIALS_DIRECTORY/mqtt_password`, `influx_token`, `http_token`), then
+`BMSD_<SECTION>__<KEY>_FILE` for secrets, then `BMSD_<SECTION>__<KEY>` (lists and mappings as JSON or YAML). A
+wrong key, type, unit or range stops the start with exit status 2, and all faults are told at once.
+`bmsd config --check` looks without starting; `bmsd config` prints the merged configuration and where each value
+came from.
 """
 
 

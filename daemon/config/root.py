@@ -6,6 +6,7 @@ from pydantic import Field
 
 from daemon.config.cells import Cells, Grid
 from daemon.config.health import HealthChecks
+from daemon.config.http import Http
 from daemon.config.mqtt import Mqtt
 from daemon.config.outputs import Publish, Sinks
 from daemon.config.section import Section
@@ -23,6 +24,7 @@ class Config(Section):
     health: HealthChecks = Field(default_factory=HealthChecks, description="Checks of a rest, a charge, a pulse test.")
     publish: Publish = Field(default_factory=Publish, description="When a cell's state is said again.")
     sinks: Sinks = Field(default_factory=Sinks, description="Where states go.")
+    http: Http = Field(default_factory=Http, description="Health, metrics and states over HTTP, to read only.")
     journal: Journal = Field(default_factory=Journal, description="Accepted telemetry on disk.")
     checkpoint: Checkpoint = Field(default_factory=Checkpoint, description="The fleet's memory on disk.")
     service: Service = Field(default_factory=Service, description="Where things are kept, and the log.")

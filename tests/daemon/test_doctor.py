@@ -37,6 +37,7 @@ def examine(tmp_path, monkeypatch):
         config = {
             "mqtt": {"host": "127.0.0.1", "port": free_port()},
             "cells": {"packs": [{"pattern": "*", "cell_type": write_cell_type(tmp_path / "counted")}]},
+            "http": {"listen": "127.0.0.1:0"},
             "service": {"state_directory": str(tmp_path / "state")},
         }
         for section, values in sections.items():
@@ -58,7 +59,7 @@ def of(found, name):
 
 def test_every_check_speaks_and_only_the_absent_broker_fails(examine):
     found = examine()
-    assert {name for name, _ in found} == {"config", "state", "broker", "weights", "clock"}
+    assert {name for name, _ in found} == {"config", "state", "broker", "http", "weights", "clock"}
     assert [name for name, finding in found if finding.level != "ok"] == ["broker"]
 
 
@@ -357,5 +358,5 @@ def test_for_a_machine_each_finding_is_an_object(examine, capsys, tmp_path, monk
     monkeypatch.delitem(doctor.CHECKS, "broker")
     assert main(["doctor", "--json", "--config", str(tmp_path / "config.yaml")]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [row["check"] for row in rows] == ["config", "state", "weights", "clock"]
+    assert [row["check"] for row in rows] == ["config", "state", "http", "weights", "clock"]
     assert all(set(row) == {"check", "level", "what", "mend"} for row in rows)

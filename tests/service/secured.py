@@ -109,3 +109,5 @@ class Client:
     def close(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+        if (sock := self._client.socket()) is not None:  # made anew after the broker had ended the one before
+            sock.close()
