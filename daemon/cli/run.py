@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> int:
     import asyncio
     import os
 
-    from daemon import says
+    from daemon import heap, says
     from daemon.config import Config, check_cell_types, read
 
     def reread() -> Config:
@@ -30,6 +30,7 @@ def run(args: argparse.Namespace) -> int:
         check_cell_types(reading)
         return reading.config
 
+    heap.keep_few_arenas()
     os.umask(0o077)  # what we write is for our user alone
     config = reread()
     says.begin(config.service.log_level, config.service.log_format)

@@ -40,6 +40,7 @@ class Running:
             "cells": {"packs": [{"pattern": "p*", "cell_type": write_cell_type(self.folder / "counted")}]},
             "publish": {"soc_dead_band": 0.0, "metrics_second": 0.5, "pack_second": 0.2},
             "sinks": {"outbox": {"flush_second": 0.1}},
+            "http": {"listen": "127.0.0.1:0"},
             "service": {"state_directory": str(self.state)},
         }
         for section, values in settings.items():
@@ -77,12 +78,12 @@ class Running:
 
 
 class Ear:
-    """Hears everything under bms/, and publishes."""
+    """Hears everything under bms/, or less of it, and publishes."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, topics: str = "bms/#") -> None:
         self.heard: list[tuple[str, bytes, bool]] = []
         self._client = paho.Client(CallbackAPIVersion.VERSION2, "ear")
-        self._client.on_connect = lambda client, *_: client.subscribe("bms/#", qos=1)
+        self._client.on_connect = lambda client, *_: client.subscribe(topics, qos=1)
         self._client.on_message = lambda _c, _d, m: self.heard.append((m.topic, m.payload, m.retain))
         ready = []
         self._client.on_subscribe = lambda *_: ready.append(True)
