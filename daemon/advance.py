@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from daemon.delivery import Delivery
     from daemon.fleet import Fleet
     from daemon.journal import Block, Journal, Position
-    from daemon.publish import Publisher
+    from daemon.publish import Newest, Publisher
     from daemon.rows import Output
     from daemon.wire import CellsFrame, PackState
 
@@ -61,6 +61,8 @@ class Advance:
     ) -> None:
         """Take the newest good checkpoint of a state directory."""
         self.turn_second: deque[float] = deque(maxlen=TURNS_KEPT)
+        self.stale = 0  # cells, when last looked at
+        self.done_second = time.monotonic()  # when the thread had last done what it was given
         self.checkpoint_second: float | None = None  # our clock, at the newest one of this process
         self._rule, self._fleet, self._publisher, self._delivery = rule, fleet, publisher, delivery
         self._stopping = stopping
@@ -71,6 +73,7 @@ class Advance:
         self._unsaid = False  # a turn was given up at a stop: the fleet is ahead of what was said
         self._turn = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="tick")
+        fleet.on_step = self._step_done
 
     @property
     def needed(self) -> Position:
@@ -157,11 +160,16 @@ class Advance:
         if self._caught_up and not self._turn.locked():
             async with self._turn:
                 parcel = await self._in_thread(self._publisher.silent, self._fleet.names, time.time())
+                self.stale = await self._in_thread(self._publisher.stale, self._fleet.names)
                 await self._delivery.put_or_drop(parcel)
 
     async def packs(self) -> list[tuple[str, PackState, CellsFrame]]:
         """Summarise each pack that has news since the last call."""
         return await self._in_thread(self._publisher.packs, self._fleet.names)
+
+    async def newest(self) -> Newest:
+        """Copy the newest row of each cell."""
+        return await self._in_thread(self._publisher.newest, self._fleet.names, time.time())
 
     async def checkpoint(self) -> None:
         """Copy the fleet's memory between two turns, and write it while the next ones go on.
@@ -184,4 +192,11 @@ class Advance:
         say.debug("checkpoint", block=position.block, bytes=size)
 
     async def _in_thread(self, action: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: action(*args, **kwargs))
+        done = await asyncio.get_running_loop().run_in_executor(self._thread, lambda: action(*args, **kwargs))
+        self.done_second = time.monotonic()
+        return done
+
+    def _step_done(self) -> None:
+        """Say that we live, in the thread: a block of a slow source that has waited long is an hour's work."""
+        self.done_second = time.monotonic()
+        notify("WATCHDOG=1")

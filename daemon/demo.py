@@ -114,6 +114,7 @@ async def _service(folder: Path, port: int) -> AsyncIterator[asyncio.subprocess.
             ]
         },
         "publish": {"metrics_second": 1.0, "max_age_second": 30.0},
+        "http": {"listen": f"{HOST}:0"},
         "service": {"state_directory": str(folder / "state")},
     }
     (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from daemon.evaluate import Trace
 from daemon.models import MODELS
-from daemon.scores import LEVELS, TWO_SIDED_90, Recovery, Reliability
+from daemon.scores import LEVELS, Recovery, Reliability
+from estimators.regression.regression import NINETY
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -190,7 +191,7 @@ def _curve(axes: Axes, trace: Trace, values: Float) -> None:
 
 def _band(axes: Axes, trace: Trace, mean: Float, std: Float) -> None:
     some = np.unique(np.linspace(0, len(mean) - 1, POINTS // 2).astype(int))
-    low, high = (mean[some] + sign * TWO_SIDED_90 * std[some] for sign in (-1.0, 1.0))
+    low, high = (mean[some] + sign * NINETY * std[some] for sign in (-1.0, 1.0))
     axes.fill_between(_clock(trace)[some], low, high, color=hue(trace.estimator), alpha=0.2, lw=0, zorder=1.0)
 
 

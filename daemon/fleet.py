@@ -30,7 +30,7 @@ from estimators.check import Standing
 from estimators.contract import Start, to_present
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from _typeshed import DataclassInstance
 
@@ -99,6 +99,7 @@ class Fleet:
         """
         self.kinds = Kinds(config)
         self.counters = Counters()
+        self.on_step: Callable[[], None] = lambda: None  # told of each block of seconds that was stepped
         self._rule = config.grid
         self._initial_soc = MappingProxyType(dict(initial_soc or {}))
         self._roster = Roster(self.kinds, config.cells)
@@ -197,6 +198,7 @@ class Fleet:
         self.counters.absurd += len(closed) - len(rows)
         if seen.phases:
             self._rounds.ask(self._closings(rows, seen.phases), closed)
+        self.on_step()
         return _Part(rows, seen.told, health, found)
 
     def _output(self, parts: list[_Part], told: list[Told]) -> Output:
@@ -226,8 +228,8 @@ class Fleet:
         """Make the state of new cells, having made room for it."""
         if not adopted:
             return
-        states: list[DataclassInstance] = [self._clocks, self._grid, self._served, self._rounds.waiting]
-        states += self._watch.states
+        states: list[DataclassInstance] = [self._clocks, self._grid, self._served]
+        states += (*self._rounds.states, *self._watch.states)
         room = len(self._roster.names)
         if room > len(self._grid.second):
             for state in states:

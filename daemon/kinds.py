@@ -59,6 +59,16 @@ class Kind:
         return self.cell_type.nominal_capacity_ah
 
     @property
+    def voltage_min_volt(self) -> float:
+        """Where a discharge is cut off."""
+        return self.cell_type.voltage_min_volt
+
+    @property
+    def voltage_max_volt(self) -> float:
+        """Where a charge ends."""
+        return self.cell_type.voltage_max_volt
+
+    @property
     def window_low_volt(self) -> float:
         """Where the window begins."""
         return self.window_volt[0]
@@ -129,6 +139,7 @@ class Kinds:
                 cell_type.voltage_min_volt,
                 cell_type.voltage_max_volt,
                 cell_type.tables() if (cell_type.folder / TABLES_FILE).is_file() else None,
+                self.config.health.planned,
             ),
         )
 

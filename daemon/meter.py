@@ -78,6 +78,7 @@ class Meter:
             dropped=tally.dropped,
             refused=tally.refused,
             cells=len(self.fleet),
+            stale=self.advance.stale,
             tick_p50_ms=p50,
             tick_p99_ms=p99,
             journal_bytes=self.journal_bytes,

@@ -7,10 +7,12 @@ A state is said again when SOC or SOH moved out of its dead band, flags or estim
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,7 +23,7 @@ from daemon.slots import clear, column, grow, waves
 from daemon.wire import CellsFrame, PackState, State
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from daemon.config import Config
     from daemon.rows import Output, Rows
@@ -57,6 +59,23 @@ class Said:
     soh: Float = column(np.nan)
     flags: NDArray[np.uint32] = column(0, np.uint32)
     estimator: NDArray[np.int16] = column(0, np.int16)
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The newest row of each cell, copied between two turns: what becomes of it holds up nobody."""
+
+    names: list[str]
+    latest: Latest
+    slots: Index  # of the cells that have a name
+    labels: list[str]
+    historical_before: float
+
+    def states(self) -> Iterator[tuple[str, State]]:
+        """Yield the name ("pack/cell") and the state of each cell, as it would leave now."""
+        for name, state in _states(self.names, self.labels, self.latest, self.slots):
+            old = state.unix_time_second < self.historical_before
+            yield name, msgspec.structs.replace(state, historical=True) if old else state
 
 
 class Publisher:
@@ -99,8 +118,7 @@ class Publisher:
         """Say again, as stale, the cells that have fallen silent since they were last said."""
         latest, said = self._latest, self._said
         quiet = now_second - latest.heard > latest.max_hold_second  # NaN, never heard, is not quiet
-        slot = np.flatnonzero(quiet & (said.flags & Flag.STALE == 0) & ~np.isnan(said.second))
-        slot = np.array([s for s in slot.tolist() if names[s] == self._names[s]], dtype=np.intp)
+        slot = self._held(names, quiet & (said.flags & Flag.STALE == 0) & ~np.isnan(said.second))
         latest.flags[slot] |= np.uint32(Flag.STALE)
         said.flags[slot] = latest.flags[slot]
         self._changed.update(_pack(self._names[s]) for s in slot.tolist())
@@ -115,6 +133,21 @@ class Publisher:
             if members:
                 summaries.append((pack, *self._summary(np.array([slot for _, slot in members], dtype=np.intp))))
         return summaries
+
+    def newest(self, names: Sequence[str | None], now_second: float) -> Newest:
+        """Copy the newest row of each cell that the fleet still has."""
+        slots = self._held(names, ~np.isnan(self._latest.second))
+        held = [str(names[s]) for s in slots.tolist()]
+        before = now_second - self._rule.historical_second
+        return Newest(held, copy.deepcopy(self._latest), slots, list(self._labels), before)
+
+    def stale(self, names: Sequence[str | None]) -> int:
+        """Count the cells that have fallen silent, of those that the fleet still has."""
+        return len(self._held(names, self._latest.flags & Flag.STALE != 0))
+
+    def _held(self, names: Sequence[str | None], which: NDArray[np.bool_]) -> Index:
+        """Find the slots of some cells; what was said of a cell that was let go is still in its slot."""
+        return np.array([s for s in np.flatnonzero(which).tolist() if names[s] == self._names[s]], dtype=np.intp)
 
     def _welcome(self, names: Sequence[str | None], rows: Rows) -> None:
         """Forget what was said of a slot that has another cell now."""
@@ -179,14 +212,7 @@ class Publisher:
         self._changed.update(_pack(self._names[s]) for s in np.unique(rows.cell).tolist())
 
     def _states(self, slot: NDArray[np.integer], source: Rows | Latest, index: Index) -> list[tuple[str, State]]:
-        """Turn rows of columns into the wire's structs."""
-        columns = [getattr(source, name)[index].tolist() for name in ("second", "flags", "estimator")]
-        columns += [np.round(getattr(source, name)[index], DECIMALS).tolist() for name in VALUES]
-        states = (
-            State(float(second), soc, soc_std, soh, soh_std, self._labels[label], _flag_names(flags))
-            for second, flags, label, soc, soc_std, soh, soh_std in zip(*columns, strict=True)
-        )
-        return [(str(self._names[s]), state) for s, state in zip(slot.tolist(), states, strict=True)]
+        return _states([str(self._names[s]) for s in slot.tolist()], self._labels, source, index)
 
     def _summary(self, slots: Index) -> tuple[PackState, CellsFrame]:
         latest = self._latest
@@ -212,6 +238,17 @@ class Publisher:
             second.tolist(), cells, soc.tolist(), soc_std.tolist(), soh.tolist(), soh_std.tolist(), flags
         )
         return pack, frame
+
+
+def _states(names: list[str], labels: list[str], source: Rows | Latest, index: Index) -> list[tuple[str, State]]:
+    """Turn rows of columns into the wire's structs."""
+    columns = [getattr(source, name)[index].tolist() for name in ("second", "flags", "estimator")]
+    columns += [np.round(getattr(source, name)[index], DECIMALS).tolist() for name in VALUES]
+    states = (
+        State(float(second), soc, soc_std, soh, soh_std, labels[label], _flag_names(flags))
+        for second, flags, label, soc, soc_std, soh, soh_std in zip(*columns, strict=True)
+    )
+    return list(zip(names, states, strict=True))
 
 
 @cache

@@ -9,7 +9,7 @@ source said nothing add their charge, but no point. A cell takes `BYTES_PER_CELL
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -193,10 +193,6 @@ class Recordings:
         self.charge[at, to] = self.taken[at, signal] - after
         self.last_ampere[at, signal] = look.ampere[at, place]
         self.count[at, signal] += 1
-
-    def copy(self, slots: Slots) -> Recordings:
-        """Copy some cells' recordings: [slot of the copy] is [its place in `slots`]."""
-        return Recordings(*(getattr(self, f.name)[slots] for f in fields(self)))
 
     def recording(self, signal: Signal, slot: int) -> Recording | None:
         """Lay one out; None where nothing is recorded."""

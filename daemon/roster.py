@@ -31,6 +31,8 @@ OF_THE_KIND = (
     "nominal_capacity_ah",
     "window_low_volt",
     "window_high_volt",
+    "voltage_min_volt",
+    "voltage_max_volt",
 )
 REFUSED = {-1: Reject.UNKNOWN_CELL, -2: Reject.FLEET_FULL}  # what stands in place of a slot
 
@@ -48,6 +50,8 @@ class Members:
     nominal_capacity_ah: Float = column(np.nan)
     window_low_volt: Float = column(np.nan)
     window_high_volt: Float = column(np.nan)
+    voltage_min_volt: Float = column(np.nan)
+    voltage_max_volt: Float = column(np.nan)
     clock_offset: Float = column(np.nan)  # from the cell's time to the fleet's
     heard: Float = column(0.0)  # fleet time of the newest sample
 

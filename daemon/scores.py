@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from daemon.evaluate import Trace
+from estimators.regression.regression import NINETY
 
 Float = NDArray[np.float64]
 Figure = TypeVar("Figure")
 Grouped = dict[tuple[str, str], dict[float, list[Figure]]]
 FIRST_MINUTE_SECOND = 60
 LEVELS = tuple(round(0.1 * k, 1) for k in range(1, 10))  # nominal shares of the central intervals
-TWO_SIDED_90 = 1.645  # standard deviations
 RECOVERED_POINT, STAYS_SECOND = 3.0, 300
 LEAST_POINT = 1e-6  # a standard deviation of zero is taken for this
 
@@ -157,14 +157,14 @@ def score(trace: Trace, region: Region = WHOLE) -> Score | None:
     if not len(error):
         return None
     settled = error[late] if late.any() else error
-    beyond = np.maximum(error - TWO_SIDED_90 * std, 0.0)
+    beyond = np.maximum(error - NINETY * std, 0.0)
     return Score(
         float(error.mean()),
         float(np.sqrt((error**2).mean())),
         float(settled.max()),
         float((beyond == 0.0).mean()),
         float(crps(error, std).mean()),
-        float((2.0 * TWO_SIDED_90 * std + 2.0 / 0.1 * beyond).mean()),
+        float((2.0 * NINETY * std + 2.0 / 0.1 * beyond).mean()),
     )
 
 

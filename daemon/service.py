@@ -28,6 +28,9 @@ from daemon.delivery import Delivery
 from daemon.errors import BmsdError, JournalError
 from daemon.fleet import Fleet
 from daemon.health.checks import examiner
+from daemon.http.pulse import Pulse
+from daemon.http.routes import Sources
+from daemon.http.server import Server
 from daemon.ingest import Decoder, Message, Subscriber
 from daemon.journal import Journal
 from daemon.meter import Meter
@@ -88,6 +91,8 @@ class Service:
         self._journal_thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._meter = Meter(self._subscriber, self._decoder, self._fleet, self._delivery, self._advance)
         self._meter.journal_bytes = self._journal.bytes
+        sources = Sources(self._pulse, self._meter.read, self._advance.newest)
+        self._http = Server(config.http, sources) if config.http.enabled else None
 
     def _make_sinks(self, folder: Path) -> list[Sink]:
         sinks, gather = self._config.sinks, self._config.sinks.outbox.flush_second
@@ -109,12 +114,15 @@ class Service:
             ticking = tasks.create_task(self._tick())
             beating = tasks.create_task(self._beat())
             keeping = tasks.create_task(self._keep())
+            serving = tasks.create_task(self._http.serve()) if self._http else None
             say.info("started", version=version("bmsd"), estimators=",".join(self._fleet.labels), pid=os.getpid())
             notify("READY=1")
             await self._stopping.wait()
             notify("STOPPING=1")
             say.info("stopping")
             connecting.cancel()
+            if serving:
+                serving.cancel()
             self._subscriber.stop()
             await ingesting
             await self._blocks.put(None)
@@ -227,6 +235,12 @@ class Service:
         if self._mqtt:
             self._mqtt.reload(taken)
         say.info("reloaded", taken="publish,service.log_level", needs_restart=",".join(waiting) or "nothing")
+
+    def _pulse(self) -> Pulse:
+        connected = {"telemetry": self._subscriber.is_up}
+        if self._mqtt:
+            connected["states"] = self._mqtt.is_up
+        return Pulse(time.monotonic() - self._advance.done_second, connected)
 
     async def _show_metrics(self) -> None:
         if self._mqtt:

@@ -7,7 +7,7 @@ declaration, so that growing, clearing and saving need no list of names of their
 from __future__ import annotations
 
 from dataclasses import field, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 Slots = NDArray[np.intp]
+State = TypeVar("State", bound="DataclassInstance")
 
 
 def column(fresh: float, dtype: DTypeLike = np.float64, *shape: int) -> Any:  # noqa: ANN401 - a dataclass field takes any type
@@ -36,6 +37,11 @@ def clear(state: DataclassInstance, slots: Slots) -> None:
     """Make slots fresh again."""
     for f in fields(state):
         getattr(state, f.name)[slots] = f.metadata["fresh"]
+
+
+def pick(state: State, slots: Slots) -> State:
+    """Copy some slots: [slot of the copy] is [its place in `slots`]."""
+    return type(state)(**{f.name: getattr(state, f.name)[slots] for f in fields(state)})
 
 
 def by_slot(slot: NDArray[Any]) -> tuple[Slots, NDArray[np.bool_]]:

@@ -141,13 +141,24 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     """Something recognised on a cell. `begin_second` is when it began, not when it was recognised."""
 
     unix_time_second: float
-    kind: str  # rest | charge | discharge | constant_current | constant_voltage | window | pulse | cycle, or
-    #            stale | resumed | clock
+    kind: str  # rest | charge | discharge | constant_current | constant_voltage | window | pulse | cycle |
+    #            capacity | soh_disagrees | soh_rises, or stale | resumed | clock
     phase: str  # begin | end | once
     begin_second: float
     detail: dict[str, float | str] = {}
     schema: int = msgspec.field(default_factory=lambda: SCHEMA)
     historical: bool = False
+
+
+class Scenario(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is to come of a cell that is used in one way."""
+
+    temperature_celsius: float
+    charge_c_rate: float
+    discharge_c_rate: float  # positive
+    values: dict[str, float] = {}
+    trajectories: dict[str, list[float]] = {}
+    in_domain: bool = True
 
 
 class Health(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -156,12 +167,13 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
     unix_time_second: float  # when the phase closed
     check: str
     model: str  # name and weights' id: "svr-1a2b3c4d"
-    trigger: str  # which phase closed: rest | constant_current | constant_voltage | charge | cycle | pulses
+    trigger: str  # which phase closed: rest | constant_current | constant_voltage | charge | cycle | pulses | capacity
     begin_second: float  # when the phase began
     values: dict[str, float] = {}  # by name with its unit: soh, capacity_ah, rul_cycle, ...
     std: dict[str, float] = {}  # one standard deviation of each
     quality: dict[str, float] = {}  # of the input
     trajectories: dict[str, list[float]] = {}
+    scenarios: dict[str, Scenario] = {}  # by name: as_now (the above are of it), last_week, as_configured
     in_domain: bool = True
     refused: str | None = None  # why there are no values
     soh_effect: str = "none"  # none | taken | disagrees | rises
@@ -194,6 +206,7 @@ class Metrics(msgspec.Struct, frozen=True):
     dropped: dict[str, int]
     refused: dict[str, int]
     cells: int
+    stale: int  # of them
     tick_p50_ms: float
     tick_p99_ms: float
     journal_bytes: int

@@ -5,12 +5,13 @@
 
 A check is asked off the hot path, once a phase of a cell (a rest, a charge, a train of pulses, a cycle) is over.
 It reads no clock and no file but its weights, keeps nothing between two runs, and answers poor input with a
-reason, never with a number: `unmet` tells what all checks would refuse alike.
+reason, never with a number: `ask` refuses what all checks would refuse alike, and runs the check otherwise.
 """
 
 from __future__ import annotations
 
 import enum
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -33,6 +34,7 @@ class Trigger(enum.StrEnum):
     CHARGE = "charge"  # the charge as a whole
     CYCLE = "cycle"  # as much charge in and out as an equivalent full cycle has
     PULSES = "pulses"  # a train of current steps from rest and back
+    CAPACITY = "capacity"  # a discharge at constant current, from full to the cut-off
 
 
 class Refusal(enum.StrEnum):
@@ -50,6 +52,9 @@ class Refusal(enum.StrEnum):
     HISTORY_TOO_SHORT = "history_too_short"
     FAILED = "failed"  # the check itself broke, or passed its deadline
 
+
+UNSEEN_SECOND = 30.0  # of a charge whose charge is counted, at most
+LASTING = frozenset({Refusal.UNKNOWN_CONFIGURATION, Refusal.HISTORY_TOO_SHORT})  # the next phase hardly mends them
 
 Signal = Literal["constant_current", "constant_voltage", "rest", "pulses"]
 
@@ -86,8 +91,17 @@ class Recording:
 
 
 @dataclass(frozen=True, slots=True)
+class Use:
+    """How a cell is used, or shall be; NaN where nothing is said."""
+
+    temperature_celsius: float = NOT_TOLD
+    charge_c_rate: float = NOT_TOLD  # at constant current
+    discharge_c_rate: float = NOT_TOLD  # positive; the mean while it is discharged
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of the cell's type."""
+    """What is known of the cell's type, and what is planned for it."""
 
     cell_type: str
     chemistry: str
@@ -95,6 +109,7 @@ class Facts:
     voltage_min_volt: float
     voltage_max_volt: float
     tables: Tables | None = None  # its equivalent circuit, where there is one
+    planned: Use = Use()  # as the configuration says
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +135,43 @@ class RestEnd:
 
 
 @dataclass(frozen=True, slots=True)
+class Discharge:
+    """What the newest discharge gave until its voltage first fell to each of some levels."""
+
+    voltage_volt: Float  # [level] descending, from below the limit to the cut-off
+    charge_ah: Float  # [level] counted from the fullest that the cell was; NaN: it did not fall so low
+    deepest_ah: float  # the most that was missing
+
+    def below_ah(self, voltage_volt: float) -> float:
+        """Give what it took out after its voltage had fallen to one; NaN where it ended above by more than a level."""
+        reached = np.isfinite(self.charge_ah)
+        step = self.voltage_volt[0] - self.voltage_volt[1]
+        if not reached.any() or self.voltage_volt[reached][-1] > voltage_volt + step:
+            return NOT_TOLD
+        until = np.interp(-voltage_volt, -self.voltage_volt[reached], self.charge_ah[reached])
+        return self.deepest_ah - float(until)
+
+
+@dataclass(frozen=True, slots=True)
+class Capacities:
+    """Capacities that were measured, each by a discharge at constant current from full to the cut-off."""
+
+    cycle: Float = field(default_factory=lambda: np.empty(0))  # [n] which discharge of the cell it was, from 1
+    capacity_ah: Float = field(default_factory=lambda: np.empty(0))  # [n]
+    c_rate: Float = field(default_factory=lambda: np.empty(0))  # [n]
+    temperature_celsius: Float = field(default_factory=lambda: np.empty(0))  # [n]
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What a cell went through before the phase, as far as it was seen."""
+
+    capacities: Capacities = field(default_factory=Capacities)  # thinned evenly when there are many
+    last_week: Use = Use()
+    discharge: Discharge | None = None  # that the newest charge followed
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """What was seen of one cell up to the second in which a phase closed.
 
@@ -140,11 +192,17 @@ class Evidence:
     constant_voltage: Recording | None = None
     rest: Recording | None = None
     pulses: Recording | None = None
+    history: History = field(default_factory=History)
 
     def recording(self, signal: Signal) -> Recording | None:
         """Give a recording by name."""
         found: Recording | None = getattr(self, signal)
         return found
+
+    @property
+    def unseen_second(self) -> float:
+        """How much of a charge came before its recorded constant current: a charge in steps keeps the last alone."""
+        return math.inf if self.constant_current is None else self.constant_current.begin_second - self.begin_second
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +218,16 @@ class Needs:
 
 
 @dataclass(frozen=True, slots=True)
+class Scenario:
+    """What is to come under one use of the cell."""
+
+    use: Use
+    in_domain: bool  # the model knows what becomes of cells that are used so
+    values: dict[str, float]
+    trajectories: dict[str, list[float]]
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What a check found: either numbers with their deviations, or a reason why there are none."""
 
@@ -171,6 +239,7 @@ class Report:
     in_domain: bool = True  # the input looks like what the model was made from
     refused: Refusal | None = None
     trajectories: dict[str, list[float]] = field(default_factory=dict)  # by name, a value for each step ahead
+    scenarios: dict[str, Scenario] = field(default_factory=dict)  # by name: as_now (the above are of it), ...
 
     @classmethod
     def refuse(cls, check: str, model: str, reason: Refusal, **quality: float) -> Report:
@@ -186,7 +255,7 @@ class Check(Protocol):
     needs: Needs
 
     def run(self, evidence: Evidence) -> Report:
-        """Judge one cell. Refuses with a report; raises nothing on poor input."""
+        """Judge one cell that has all that the check needs. Refuses with a report; raises nothing on poor input."""
         ...
 
 
@@ -196,7 +265,13 @@ def wanted(needs: Needs, evidence: Evidence) -> bool:
     return fits and evidence.trigger in needs.triggers
 
 
-def unmet(needs: Needs, evidence: Evidence) -> Refusal | None:
+def ask(check: Check, evidence: Evidence) -> Report:
+    """Have a check judge a cell, unless what it needs is not there."""
+    reason = _unmet(check.needs, evidence)
+    return check.run(evidence) if reason is None else Report.refuse(check.name, check.model, reason)
+
+
+def _unmet(needs: Needs, evidence: Evidence) -> Refusal | None:
     """Find what stands against a check that is wanted, in the order in which a person would ask; None: nothing."""
     if needs.chemistries is not None and evidence.facts.chemistry not in needs.chemistries:
         return Refusal.UNKNOWN_CONFIGURATION

@@ -28,6 +28,7 @@ STRUCTS = {  # heading of docs/wire.md -> what it describes
     "All cells of a pack": wire.CellsFrame,
     "Events": wire.Event,
     "Health reports": wire.Health,
+    "Scenarios": wire.Scenario,
     "Metrics": wire.Metrics,
 }
 PACKAGES = ("daemon", "estimators", "simulators")

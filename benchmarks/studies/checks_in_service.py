@@ -53,9 +53,10 @@ def main() -> None:
     parser.add_argument("--estimator", default="ekf")
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--nasa", type=Path, metavar="DIR")
+    parser.add_argument("--operations", type=int, default=10_000, help="of each of NASA's cells, the first")
     args = parser.parse_args()
     if args.nasa:
-        replay_nasa(args.nasa)
+        replay_nasa(args.nasa, args.operations)
     else:
         simulated(args.cells, int(args.days * 86_400), args.estimator, args.seed)
 
@@ -117,8 +118,8 @@ def _rms(error: NDArray[np.float64]) -> float:
     return float(np.sqrt(np.mean(error**2)))
 
 
-def replay_nasa(folder: Path) -> None:
-    """Print how many full charges were looked at, and the error of what was said."""
+def replay_nasa(folder: Path, operations: int) -> None:
+    """Print how many full charges were answered, and the error of what was said."""
     cases = read(folder).cases
     with tempfile.TemporaryDirectory() as place:
         kind = Path(place) / "nasa"
@@ -127,11 +128,15 @@ def replay_nasa(folder: Path) -> None:
         for path in sorted(folder.glob("*_timeseries.csv*")):
             cell = path.name.partition("_")[0]
             truth = {case.operation: case.capacity_ah for case in cases if case.cell == cell}
-            print(cell, _replayed(polars.read_csv(path), str(kind), truth))
+            rows = polars.read_csv(path).filter(polars.col("operation").rank("dense") <= operations)
+            print(cell, _replayed(rows, str(kind), truth), flush=True)
 
 
 def _replayed(frame: polars.DataFrame, kind: str, truth: dict[int, float]) -> str:
-    """Replay one cell, its operations a minute apart; `truth` is of the full charges, by operation."""
+    """Replay one cell; `truth` is of the full charges, by operation.
+
+    Operations are a second apart: over a gap the last current is held, and would be counted.
+    """
     config = Config(cells=Cells(packs=[PackRule(pattern="*", cell_type=kind, max_hold_second=120.0)]))
     checks = examiner(config.health)
     fleet, outputs, ends = Fleet(config, examiner=checks), [], {}
@@ -140,21 +145,19 @@ def _replayed(frame: polars.DataFrame, kind: str, truth: dict[int, float]) -> st
         second = part["test_time_second"].to_numpy() + now
         columns = [part[name].to_numpy() for name in ("voltage_volt", "current_ampere", "temperature_celsius")]
         outputs.append(fleet.push(Batch(("p/c",), np.zeros(len(part), np.int32), second, *columns)))
-        ends[operation] = (now, now := float(second[-1]) + 60.0)
+        ends[operation] = (now, now := float(second[-1]) + 1.0)
     outputs.append(fleet.flush())
     assert checks is not None
     checks.close()
     reports = [h for _, h in Output.join(outputs).health if h.check == "srse"]
-    found, error = 0, []
-    for operation, capacity_ah in truth.items():
-        begin, end = ends[operation]
-        mine = [h for h in reports if begin <= h.begin_second < end]
-        found += bool(mine)
-        error += [100.0 * (h.values["soh"] - capacity_ah / NASA["nominal_capacity_ah"]) for h in mine if h.values]
-    known = np.array([e for e in error if np.isfinite(e)])
+    seen = {operation: span for operation, span in ends.items() if operation in truth}
+    told = {o: [h for h in reports if begin <= h.begin_second < end and h.values] for o, (begin, end) in seen.items()}
+    nominal_ah = NASA["nominal_capacity_ah"]
+    error = np.array([100.0 * (h.values["soh"] - truth[o] / nominal_ah) for o, some in told.items() for h in some])
+    known = error[np.isfinite(error)]
     reasons = dict(Counter(h.refused for h in reports if h.refused))
     rmse = f"RMSE {np.sqrt(np.mean(known**2)):.2f} points on {len(known)}" if len(known) else "nothing said"
-    return f"{found} of {len(truth)} full charges looked at, {rmse}; refused {reasons}"
+    return f"{sum(map(bool, told.values()))} of {len(seen)} full charges answered, {rmse}; refused {reasons}"
 
 
 if __name__ == "__main__":

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from daemon.replay import States
-    from daemon.wire import Health
+    from collections.abc import Sequence
+
+    from daemon.wire import Health, Scenario
 
 EXAMPLE = "bmsd health log.csv --cell-type panasonic-18650pf --plot pictures/"
+_SCENARIOS = {"as_now": "used as now", "last_week": "as last week", "as_configured": "as configured"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
                 print(msgspec.json.encode(line).decode())
     else:
         for states in all_states:
-            _show(states)
+            show(states.recording.log.path.name, states.recording.base_second, states.health)
     if args.plot:
         from daemon.health.pictures import draw
 
@@ -67,20 +69,20 @@ def run(args: argparse.Namespace) -> int:
     return int(not all_read)
 
 
-def _show(states: States) -> None:
+def show(name: str, base_second: float, reports: Sequence[Health]) -> None:
+    """Print what was found in a log, a report a row, and what is to come below it."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    name = states.recording.log.path.name
-    if not states.health:
+    if not reports:
         print(f"{name}: nothing to look at: no rest, charge or pulse test was over in it")
         return
     table = Table(title=name, box=box.SIMPLE_HEAD, title_justify="left")
     for heading in ("at hour", "check", "of a", "found", "domain", "SOH", "ms"):
         table.add_column(heading, justify="right" if heading in {"at hour", "ms"} else "left")
-    for report in states.health:
-        hour = (report.unix_time_second - states.recording.base_second) / 3_600.0
+    for report in reports:
+        hour = (report.unix_time_second - base_second) / 3_600.0
         table.add_row(
             f"{hour:.2f}",
             report.check,
@@ -90,7 +92,27 @@ def _show(states: States) -> None:
             "" if report.soh_effect == "none" else report.soh_effect,
             f"{report.cost_ms:.1f}",
         )
-    Console(width=None if sys.stdout.isatty() else 140).print(table)
+        for planned, scenario in report.scenarios.items():
+            known = "" if scenario.in_domain else "outside"
+            left = f"; {scenario.values['rul_cycle']:.0f} left" if "rul_cycle" in scenario.values else ""
+            table.add_row("", _SCENARIOS[planned], _use(scenario), _course(scenario.trajectories) + left, known, "", "")
+        if report.trajectories and not report.scenarios:
+            table.add_row("", "", "", _course(report.trajectories), "", "", "")
+    Console(width=None if sys.stdout.isatty() else 150).print(table)
+
+
+def _use(scenario: Scenario) -> str:
+    """Spell temperature, charge and discharge rate."""
+    return f"{scenario.temperature_celsius:.0f} °C, {scenario.charge_c_rate:.2g} / {scenario.discharge_c_rate:.2g} C"
+
+
+def _course(ahead: dict[str, list[float]]) -> str:
+    """Spell four points of a trajectory."""
+    last = len(ahead["horizon_cycle"]) - 1
+    points = sorted({0, last // 3, 2 * last // 3, last})
+    ampere_hours = ", ".join(f"{ahead['capacity_ah'][k]:.3f}" for k in points)
+    cycles = ", ".join(f"{ahead['horizon_cycle'][k]:.0f}" for k in points)
+    return f"{ampere_hours} ± {ahead['capacity_ah_std'][last]:.2g} Ah in {cycles} cycles"
 
 
 def _found(report: Health) -> str:

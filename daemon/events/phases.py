@@ -9,6 +9,7 @@ import numpy as np
 
 from daemon.events.tell import ACTIVITIES
 from daemon.recording import Recordings, Signal
+from daemon.slots import pick
 from estimators.check import Evidence, Facts, RestEnd, Standing, Trigger
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from daemon.events.keep import Keeper, Over
     from daemon.events.wave import Float, Wave
+    from daemon.history import Past
 
 SEEN_IN = {
     Trigger.REST: Signal.REST,
@@ -41,6 +43,7 @@ class Phase:
     rest_before: RestEnd | None  # of the newest charge
     throughput_ah: float
     recordings: Recordings  # of every cell that ended a phase in the same wave
+    past: Past  # of the same cells
     place: int  # of this cell in them
 
     def evidence(self, facts: Facts, standing: Standing) -> Evidence:
@@ -57,17 +60,18 @@ class Phase:
             1.0 if signal is None else self.recordings.sample_second(signal, self.place),
             self.rest_after,  # type: ignore[arg-type]
             self.rest_before,
+            history=self.past.told(self.place, self.second, facts),
             **shown,
         )
 
 
-def phases(wave: Wave, over: list[Over], keeper: Keeper, throughput_ah: Float) -> Iterator[Phase]:
-    """Give what is over; recordings are copied once for all of it. `throughput_ah` is by slot."""
+def phases(wave: Wave, over: list[Over], keeper: Keeper, throughput_ah: Float, past: Past) -> Iterator[Phase]:
+    """Give what is over; recordings and the past are copied once for all of it. `throughput_ah` is by slot."""
     if not over:
         return
     row = np.concatenate([o.row for o in over])
     slots, place = np.unique(wave.slot[row], return_inverse=True)
-    recordings = keeper.recordings.copy(slots)
+    recordings, past = pick(keeper.recordings, slots), past.pick(slots)
     places = iter(place.tolist())
     for kind in over:
         for at, begin, end in zip(kind.row.tolist(), kind.begin.tolist(), kind.end.tolist(), strict=True):
@@ -84,6 +88,7 @@ def phases(wave: Wave, over: list[Over], keeper: Keeper, throughput_ah: Float) -
                 _rest_before(keeper, slot),
                 float(throughput_ah[slot]),
                 recordings,
+                past,
                 next(places),
             )
 

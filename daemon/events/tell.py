@@ -15,6 +15,7 @@ from daemon.wire import Event
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from daemon.events.discharges import Taken
     from daemon.events.pulses import Found
     from daemon.events.windows import Passed
 
@@ -73,6 +74,19 @@ def cycles(wave: Wave, turns: Turns, throughput_ah: Float) -> Iterator[Told]:
             "throughput_ah": round(moved, 6),
         }
         yield _told(wave, row, "cycle", "once", turns.was_begin[i], detail)
+
+
+def capacities(wave: Wave, taken: Taken) -> Iterator[Told]:
+    """Tell of capacities that a discharge measured."""
+    for i, row in enumerate(taken.row.tolist()):
+        detail: Detail = {
+            "end_second": float(taken.end[i]),
+            "cycle": float(taken.cycle[i]),
+            "capacity_ah": round(float(taken.capacity_ah[i]), 6),
+            "c_rate": round(float(taken.c_rate[i]), 4),
+            "temperature_celsius": round(float(taken.celsius[i]), 2),
+        }
+        yield _told(wave, row, "capacity", "once", taken.begin[i], detail)
 
 
 def _end(wave: Wave, row: int, kind: str, turns: Turns, turn: int, interrupted: bool) -> Told:

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from daemon.events import tell
+from daemon.events import discharges, tell
 from daemon.events.activity import CHARGE, REST, Activities
-from daemon.events.charging import Stages
+from daemon.events.charging import CURRENT, Stages
 from daemon.events.cycles import Cycles
 from daemon.events.keep import Keeper, Over
 from daemon.events.phases import Phase, phases
 from daemon.events.pulses import NEVER, Pulses
-from daemon.events.wave import NOTHING, Float, Int, Told, Turns, Wave
+from daemon.events.wave import NOTHING, Bool, Float, Int, Told, Turns, Wave
 from daemon.events.windows import Windows
+from daemon.history import Discharged, Measured, Past, Week
 from daemon.recording import Signal
 from daemon.slots import Slots, clear, waves
 from estimators.check import Trigger
@@ -37,6 +38,8 @@ class Bounds(NamedTuple):
     nominal_capacity_ah: Float
     window_low_volt: Float  # a charge from below it to above the next is told
     window_high_volt: Float
+    voltage_min_volt: Float
+    voltage_max_volt: Float
 
 
 class Seen(NamedTuple):
@@ -53,11 +56,18 @@ class Watch:
         """Begin with no cells."""
         self.activities, self.stages, self.windows = Activities(), Stages(), Windows()
         self.cycles, self.pulses, self.keeper = Cycles(), Pulses(), Keeper()
+        self.measured, self.discharged, self.week = Measured(), Discharged(), Week()
 
     @property
     def states(self) -> tuple[DataclassInstance, ...]:
         """All that has a row for each slot."""
-        return (self.activities, self.stages, self.windows, self.cycles, self.pulses, *self.keeper.states)
+        own = (self.activities, self.stages, self.windows, self.cycles, self.pulses)
+        return (*own, *self.past, *self.keeper.states)
+
+    @property
+    def past(self) -> Past:
+        """What cells went through."""
+        return Past(self.measured, self.discharged, self.week)
 
     def see(self, closed: Closed, bounds: Bounds) -> Seen:
         """Look at closed seconds."""
@@ -87,7 +97,12 @@ class Watch:
         stages = self.stages.advance(wave, doing == CHARGE, keeper.look_back)
         passed = self.windows.advance(wave, self.stages, bounds.window_low_volt, bounds.window_high_volt)
         cycles = self.cycles.advance(wave, rests)
-        works = self.activities.now[wave.slot] > REST
+        now = self.activities.now[wave.slot]
+        taken = discharges.advance(
+            self.discharged, self.measured, wave, rests, now == CHARGE, bounds.voltage_min_volt, bounds.voltage_max_volt
+        )
+        self._use(wave, rests)
+        works = now > REST
         found = self.pulses.advance(wave, rests, ~works)
         follows = self.activities.begin[wave.slot] >= self.pulses.train_end[wave.slot]
         trains = self.pulses.over(wave, works & follows)
@@ -100,12 +115,24 @@ class Watch:
         over += keeper.end_trains(wave, trains, self.pulses)
         if len(cycles.row):
             over.append(Over(cycles.row, Trigger.CYCLE, cycles.was_begin, cycles.was_end))
-        seen.phases.extend(phases(wave, over, keeper, self.cycles.throughput_ah))
+        if len(taken.row):
+            over.append(Over(taken.row, Trigger.CAPACITY, taken.begin, taken.end))
+        seen.phases.extend(phases(wave, over, keeper, self.cycles.throughput_ah, self.past))
+        discharges.begin_anew(self.discharged, wave.slot[activities.row[activities.was == CHARGE]])
         seen.told.extend(tell.activities(wave, activities, self.activities.before))
         seen.told.extend(tell.stages(wave, stages))
         seen.told.extend(tell.windows(wave, passed, bounds.window_low_volt, bounds.window_high_volt))
         seen.told.extend(tell.pulses(wave, found))
         seen.told.extend(tell.cycles(wave, cycles, self.cycles.throughput_ah))
+        seen.told.extend(tell.capacities(wave, taken))
+
+    def _use(self, wave: Wave, rests: Bool) -> None:
+        """Add a second to how cells are used."""
+        ampere = wave.current_ampere
+        steady = self.stages.stage[wave.slot] == CURRENT
+        counts = np.stack([np.ones_like(rests), steady, ~rests & (ampere < 0.0)], axis=1)
+        values = np.stack([wave.temperature_celsius, ampere, -ampere], axis=1)
+        self.week.add(wave.slot, wave.second, values, counts)
 
     def _cut(self, wave: Wave, rows: Slots, seen: Seen, interrupted: bool) -> None:
         """End whatever goes on in cells with the last second that is known of it; begin to look anew."""
@@ -119,10 +146,11 @@ class Watch:
         over += keeper.finish_rests(wave, rows[resting], end[resting], interrupted)
         over += keeper.end_trains(wave, rows[self.pulses.train_begin[slots] != NEVER], self.pulses, interrupted)
         keeper.recordings.forget(Signal.PULSES, slots[keeper.recordings.runs[slots, Signal.PULSES]])
-        seen.phases.extend(phases(wave, over, keeper, self.cycles.throughput_ah))
+        seen.phases.extend(phases(wave, over, keeper, self.cycles.throughput_ah, self.past))
         seen.told.extend(tell.activities(wave, activities, self.activities.before, interrupted))
         seen.told.extend(tell.stages(wave, stages, interrupted))
-        for state in (self.activities, self.stages, self.windows, self.pulses, keeper.look_back, keeper.marks):
+        own = (self.activities, self.stages, self.windows, self.pulses, self.discharged)
+        for state in (*own, keeper.look_back, keeper.marks):
             clear(state, slots)
 
 

@@ -32,6 +32,9 @@ CHECKS: dict[str, Row] = {
         "estimators.multitask.check:ChargeEndCheck", "SOH, cycles left and fade rate, from a charge's end"
     ),
     "srse": Row("estimators.srse.check:FullChargeCheck", "SOH from a full charge"),
+    "early_life": Row(
+        "estimators.early_life.check:FirstCyclesCheck", "capacity of every later cycle, from a new cell's first 200"
+    ),
     "pulse": Row("estimators.pulse.check:PulseCheck", "SOH and resistances of a cell at rest, from a train of pulses"),
 }
 

@@ -1,8 +1,8 @@
 """The thread that checks run in: phases that are over in, what was found out, in the order of asking.
 
-A check that raises is refused as `failed`, and the next goes on. Checks that take longer than the deadline are given up
-and said in the log. When more
-phases wait than may, the newest are left out: the tick waits for nobody.
+A check that raises is refused as `failed`, and the next goes on. Checks that take longer than the deadline, which
+begins when their weights are loaded, are given up and said in the log. When more phases wait than may, the newest are
+left out: the tick waits for nobody.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from daemon.health.fold import Effect, judge
 from daemon.says import Say
-from daemon.wire import Health
-from estimators.check import Refusal, Report, unmet, wanted
+from daemon.wire import Health, Scenario
+from estimators.check import Refusal, Report, ask, wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from daemon.config import HealthChecks as Rule
     from daemon.rows import Closing
     from estimators.check import Check
+    from estimators.check import Scenario as Planned
 
 say = Say("health")
 
@@ -33,6 +34,7 @@ class Found(NamedTuple):
 
     closing: Closing
     due_step: int  # of its cell: what was found counts from there on
+    number: int  # of the check
     report: Report
     effect: Effect
     cost_ms: float
@@ -50,6 +52,7 @@ class Found(NamedTuple):
             std=_finite(report.std),
             quality=_finite(report.quality),
             trajectories=report.trajectories,
+            scenarios={name: _scenario(one) for name, one in report.scenarios.items()},
             in_domain=report.in_domain,
             refused=None if report.refused is None else str(report.refused),
             soh_effect=str(self.effect),
@@ -72,15 +75,17 @@ class Examiner:
         """`checks` is called once, in the thread, when the first phase is asked about: loading weights takes time."""
         self._load, self._rule = checks, rule
         self._asked: deque[_Asked] = deque()
-        self._checks: Sequence[Check] | None = None
         self._thread = _thread()
+        self._checks: Future[Sequence[Check]] | None = None
 
     def ask(self, closing: Closing, due_step: int) -> None:
         """Have a phase looked at."""
+        if self._checks is None:
+            self._checks = self._thread.submit(self._load)
         asked = _Asked(closing, due_step)
         self._asked.append(asked)
         if len(self._asked) <= self._rule.waiting_max:
-            asked.answer = self._thread.submit(self._examine, asked)
+            asked.answer = self._thread.submit(self._examine, asked, self._checks)
 
     def collect(self, is_due: Callable[[Closing, int], bool]) -> list[Found]:
         """Give what has been found, in the order of asking; wait for what is due."""
@@ -102,6 +107,8 @@ class Examiner:
         if asked.answer is None:
             say.seldom("overloaded", "", waiting_max=self._rule.waiting_max, cell=asked.closing.cell)
             return []
+        assert self._checks is not None
+        self._checks.result()  # loading them may take longer than a check may
         try:
             return asked.answer.result(timeout=self._rule.deadline_second)
         except TimeoutError:
@@ -110,7 +117,7 @@ class Examiner:
             self._thread = _thread()
             for other in self._asked:
                 if other.answer is not None and not other.answer.done():
-                    other.answer = self._thread.submit(self._examine, other)
+                    other.answer = self._thread.submit(self._examine, other, self._checks)
             return []
 
     def _late(self, asked: _Asked) -> bool:
@@ -118,18 +125,18 @@ class Examiner:
 
     # In the thread.
 
-    def _examine(self, asked: _Asked) -> list[Found]:
+    @staticmethod
+    def _examine(asked: _Asked, checks: Future[Sequence[Check]]) -> list[Found]:
+        loaded = checks.result()
         asked.begun = time.monotonic()
-        if self._checks is None:
-            self._checks = self._load()
-        return examine(self._checks, asked.closing, asked.due_step)
+        return examine(loaded, asked.closing, asked.due_step)
 
 
 def examine(checks: Sequence[Check], closing: Closing, due_step: int = 0) -> list[Found]:
     """Ask every check that wants to hear of such a phase."""
     evidence = None
     found = []
-    for check in checks:
+    for number, check in enumerate(checks):
         if closing.phase.trigger not in check.needs.triggers:
             continue
         begun = time.thread_time()
@@ -137,18 +144,22 @@ def examine(checks: Sequence[Check], closing: Closing, due_step: int = 0) -> lis
         if not wanted(check.needs, evidence):
             continue
         try:
-            reason = unmet(check.needs, evidence)
-            report = check.run(evidence) if reason is None else Report.refuse(check.name, check.model, reason)
+            report = ask(check, evidence)
         except Exception as err:  # noqa: BLE001 - one check never stops another
             say.error("failed", check=check.name, cell=closing.cell, why=repr(err))
             report = Report.refuse(check.name, check.model, Refusal.FAILED)
         cost_ms = 1_000.0 * (time.thread_time() - begun)
-        found.append(Found(closing, due_step, report, judge(closing.standing, report), cost_ms))
+        found.append(Found(closing, due_step, number, report, judge(closing.standing, report), cost_ms))
     return found
 
 
 def _thread() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, thread_name_prefix="health checks")
+
+
+def _scenario(one: Planned) -> Scenario:
+    use = (one.use.temperature_celsius, one.use.charge_c_rate, one.use.discharge_c_rate)
+    return Scenario(*use, _finite(one.values), one.trajectories, one.in_domain)
 
 
 def _finite(numbers: dict[str, float]) -> dict[str, float]:

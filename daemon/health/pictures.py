@@ -35,7 +35,7 @@ def draw(all_states: list[States], folder: Path) -> list[Path]:
         _relaxations(axes[0, 0], states)
         _soh(axes[0, 1], states)
         told = [h for h in states.health if h.trajectories]
-        _trajectory(axes[1, 0], told)
+        _trajectories(axes[1, 0], told)
         _gate(axes[1, 1], [h for h in told if "expert_weight" in h.trajectories])
         figure.suptitle(states.recording.log.path.name)
         path = folder / f"{states.recording.log.path.name.partition('.')[0]}.health.png"
@@ -69,14 +69,18 @@ def _soh(axes: Axes, states: States) -> None:
     axes.legend()
 
 
-def _trajectory(axes: Axes, told: list[Health]) -> None:
-    axes.set(title="capacity to come, 90 % band, used as now", xlabel="cycles ahead", ylabel="Ah")
-    if not told:
-        return
-    ahead = told[-1].trajectories
-    horizon, mean, std = (np.array(ahead[n]) for n in ("horizon_cycle", "capacity_ah", "capacity_ah_std"))
-    axes.plot(horizon, mean, color="black")
-    axes.fill_between(horizon, mean - NINETY * std, mean + NINETY * std, alpha=0.3)
+def _trajectories(axes: Axes, told: list[Health]) -> None:
+    """Draw the newest of each check, and each planned use; what no cell was seen to do is dashed."""
+    axes.set(title="capacity to come, 90 % band", xlabel="cycles ahead", ylabel="Ah")
+    for report in {h.check: h for h in told}.values():
+        as_now = {report.check: (report.trajectories, report.in_domain)}
+        planned = {f"{report.check}, {name}": (s.trajectories, s.in_domain) for name, s in report.scenarios.items()}
+        for label, (ahead, known) in (planned or as_now).items():
+            horizon, mean, std = (np.array(ahead[n]) for n in ("horizon_cycle", "capacity_ah", "capacity_ah_std"))
+            (line,) = axes.plot(horizon, mean, "-" if known else "--", label=label)
+            axes.fill_between(horizon, mean - NINETY * std, mean + NINETY * std, alpha=0.2, color=line.get_color())
+    if told:
+        axes.legend()
 
 
 def _gate(axes: Axes, told: list[Health]) -> None:

@@ -63,6 +63,11 @@ class MqttSink:
         """Go on under other settings of `publish:`."""
         self._rule = config.publish
 
+    @property
+    def is_up(self) -> bool:
+        """Tell whether the broker has accepted us."""
+        return self._link.is_up
+
     async def open(self) -> None:
         """Begin to connect; the broker need not be there."""
         self._loop = asyncio.get_running_loop()

@@ -15,7 +15,7 @@ import torch
 
 from daemon.errors import UsageError
 from daemon.tables import cycle_features, nasa
-from estimators.srse import features, weights
+from estimators.srse import features, saved
 from estimators.srse.features import DQ_DV
 from estimators.srse.plain import Looks
 from estimators.srse.train import Recipe, Rows
@@ -117,7 +117,7 @@ def full_charges(folder: Path) -> Charges:
     below = np.array([c.before.all_ah - c.before.reported_ah for c in cases]) / nominal
     return Charges(
         form="full charge",
-        weights_file=weights.FULL_CHARGE,
+        weights_file=saved.FULL_CHARGE,
         identity=polars.DataFrame(
             {
                 "cell": [c.cell for c in cases],

@@ -17,12 +17,12 @@ from daemon.tables import charges
 from daemon.tables.cases import Cases, Options
 from daemon.tables.charges import Charges
 from estimators.regression.regression import Answer
-from estimators.srse import plain, weights
+from estimators.srse import plain, saved
 from estimators.srse.network import Srse
 from estimators.srse.plain import Correction, Looks
+from estimators.srse.saved import Profile, Saved
 from estimators.srse.train import predict, train_joint, train_pair
 from estimators.srse.train import train as train_network
-from estimators.srse.weights import Profile, Weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,7 +54,7 @@ def train(folder: Path, out: Path | None, seed: int, progress: Callable[[str], N
     from daemon.tables.srse_card import write
 
     torch.set_num_threads(1)
-    out = out or weights.FOLDER
+    out = out or saved.FOLDER
     found = [folder / name for name in SETS if (folder / name).is_dir()]
     if not found:
         raise UsageError("none of SRSE's data sets is there", where=str(folder), mend=f"it needs {', '.join(SETS)}")
@@ -62,23 +62,23 @@ def train(folder: Path, out: Path | None, seed: int, progress: Callable[[str], N
     for path in found:
         known = charges.read(path)
         made.append((known, _make(known, out, seed, progress)))
-    write((out.parent if out == weights.FOLDER else out) / "CARD.md", made, seed)
+    write((out.parent if out == saved.FOLDER else out) / "CARD.md", made, seed)
 
 
-def _make(known: Charges, out: Path, seed: int, progress: Callable[[str], None]) -> Weights:
+def _make(known: Charges, out: Path, seed: int, progress: Callable[[str], None]) -> Saved:
     """Train on all cells of one form and write what was learnt."""
     some = known.pick(np.isfinite(known.soh))
     if some.looks is not None:
-        plain.learn(some.looks, some.soh, some.cell, seed).keep(_place(out, weights.PLAIN))
-        progress(f"{known.form}: wrote {weights.PLAIN}")
+        plain.learn(some.looks, some.soh, some.cell, seed).keep(_place(out, saved.PLAIN))
+        progress(f"{known.form}: wrote {saved.PLAIN}")
     thin = some.thinned(ROWS_OF_A_CELL)
     names = np.unique(thin.configuration).tolist()
     trained = train_network(thin.rows(names), thin.recipe, seed)
     assert isinstance(trained.net, Srse)
     unknown = max(_unknown_error(thin, name, seed) for name in names)
     profiles = tuple(_profile(some, name, std) for name, std in zip(names, trained.std, strict=True))
-    made = Weights(trained.net, thin.recipe.backbone, profiles, unknown)
-    weights.save(made, _place(out, known.weights_file))
+    made = Saved(trained.net, thin.recipe.backbone, profiles, unknown)
+    saved.save(made, _place(out, known.weights_file))
     progress(f"{known.form}: wrote {known.weights_file} for {', '.join(names)}")
     return made
 
@@ -163,15 +163,15 @@ DEFAULT = "counted, corrected"
 def _shipped(known: Charges, alone: bool) -> dict[str, Callable[[Charges], Answer]]:
     """What can be asked without learning."""
     try:
-        network = weights.load(weights.FOLDER / known.weights_file)
+        network = saved.load(saved.FOLDER / known.weights_file)
         methods: dict[str, Callable[[Charges], Answer]] = {
             "srse": lambda c: network.predict(c.x, c.configuration.tolist())
         }
         if known.looks is None:
             return methods
-        correction = Correction.read(weights.FOLDER / weights.PLAIN)
+        correction = Correction.read(saved.FOLDER / saved.PLAIN)
     except (FileNotFoundError, ValueError) as err:
-        raise WeightsError(str(err), where=str(weights.FOLDER), mend="train it first: bmsd train srse") from err
+        raise WeightsError(str(err), where=str(saved.FOLDER), mend="train it first: bmsd train srse") from err
     methods[DEFAULT] = lambda c: correction.predict(_looks(c))
     if alone:
         return methods

@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from daemon.tables.charges import Charges
-    from estimators.srse.weights import Weights
+    from estimators.srse.saved import Saved
 
 
-def write(path: Path, made: Sequence[tuple[Charges, Weights]], seed: int) -> None:
+def write(path: Path, made: Sequence[tuple[Charges, Saved]], seed: int) -> None:
     """Put a section for each form into the card."""
     for known, weights in made:
         write_section(path, "SRSE", _section(known, weights, seed))
 
 
-def _section(known: Charges, weights: Weights, seed: int) -> str:
+def _section(known: Charges, weights: Saved, seed: int) -> str:
     count = sum(p.numel() for p in weights.net.parameters())
     lines = [
         f"## {known.weights_file}: {known.form}",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from estimators.check import Evidence, Needs, Recording, Refusal, Report, RestEnd, Trigger
+from estimators.check import UNSEEN_SECOND, Evidence, Needs, Recording, Refusal, Report, RestEnd, Trigger
 
 if TYPE_CHECKING:
     from estimators.cell_type import Tables
@@ -52,7 +52,7 @@ class CountedCheck:
             return Report.refuse(NAME, NAME, Refusal.TOO_SHORT, rest_second=rest.length_second)
         tail = evidence.constant_voltage
         held = tail if tail is not None and tail.begin_second > charge.begin_second else None
-        if not _full(held or charge, evidence):
+        if evidence.unseen_second > UNSEEN_SECOND or not _full(held or charge, evidence):
             return Report.refuse(NAME, NAME, Refusal.NOT_FULL_CHARGE)
         charge_ah = _taken(charge) + (0.0 if held is None else _taken(held))
         (begun, begun_std), (ended, ended_std) = start(tables, rest), end(tables, held or charge)

@@ -22,11 +22,11 @@ from estimators.cross_stitch.uncertainty import Uncertainty, fitted, inputs
 from estimators.cross_stitch.unroll import Carried, unroll
 from estimators.cross_stitch.weights import Weights
 from estimators.cross_stitch.windows import Array, Run, Stream
+from estimators.regression.regression import NINETY
 
 SETTLED_SECOND = 120  # the largest error is told from here on: those before belong to the start
 NODE_CELSIUS = 10.0  # distance of the table's nodes; runs that far from a node count little in it
 SMALLEST_STD = 0.003
-TWO_SIDED_90 = 1.645  # standard deviations
 WINDOWS = 300  # of the training stream are looked at,
 PIECE_SECOND = 14_400  # over pieces of runs no longer than this: starts must be seen too,
 THINNED = 5  # every fifth second
@@ -130,7 +130,7 @@ def half_widths(runs: list[Run], found: list[Errors]) -> list[NDArray[np.float64
     for i, (run, error) in enumerate(zip(runs, found, strict=True)):
         others = [j for j in range(len(runs)) if j != i] or [i]
         nodes, std = level([runs[j] for j in others], [found[j] for j in others])
-        halves.append(TWO_SIDED_90 * np.interp(run.temperature_celsius, nodes, std) * np.exp(error.log_std))
+        halves.append(NINETY * np.interp(run.temperature_celsius, nodes, std) * np.exp(error.log_std))
     return halves
 
 
@@ -140,7 +140,7 @@ def level(runs: list[Run], found: list[Errors]) -> tuple[NDArray[np.float64], ND
     ratio = np.concatenate([(np.abs(e.soc) * np.exp(-e.log_std))[::THINNED] for e in found]).astype(np.float64)
     nodes = np.unique(np.round(temperature / NODE_CELSIUS)) * NODE_CELSIUS
     near = (np.exp(-0.5 * ((temperature - node) / NODE_CELSIUS) ** 2) for node in nodes)
-    std = np.array([_quantile(ratio, weight, 0.9) / TWO_SIDED_90 for weight in near])
+    std = np.array([_quantile(ratio, weight, 0.9) / NINETY for weight in near])
     return nodes, np.maximum(std, SMALLEST_STD)
 
 

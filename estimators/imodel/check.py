@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from estimators.cell_type import weights_id
-from estimators.check import Evidence, Needs, Recording, Refusal, Report, Trigger, unmet
+from estimators.check import Evidence, Needs, Recording, Refusal, Report, Scenario, Trigger, Use
 from estimators.features import c_rate, charge_curve, rest_curve
 from estimators.imodel.estimate import NEAR, WEIGHTS, Known, capacity, cycles_left, load, trajectory
 from estimators.imodel.features import Events, Kind, best_variant
@@ -27,7 +29,8 @@ class RestCheck:
     """Capacity of a cell that was charged to full and rests, its capacity in later cycles, and the cycles left.
 
     Asked of cells of a make that the weights know, by chemistry and size. Capacity is that of a discharge at the
-    rate which the make's cells were discharged at; the cell is taken to be used as it is now.
+    rate which the make's cells were discharged at. What is to come is told for a cell that is used as it is now, and as
+    scenarios for one that is used as last week, or as configured.
     """
 
     name = NAME
@@ -45,12 +48,9 @@ class RestCheck:
 
     def run(self, evidence: Evidence) -> Report:
         """Judge one cell."""
-        reason = unmet(self.needs, evidence)
         known = self._of(evidence.facts)
-        if reason is None and known is None:
-            reason = Refusal.UNKNOWN_CONFIGURATION
-        if reason is not None or known is None:
-            return Report.refuse(NAME, self.model, reason or Refusal.UNKNOWN_CONFIGURATION)
+        if known is None:
+            return Report.refuse(NAME, self.model, Refusal.UNKNOWN_CONFIGURATION)
         assert evidence.constant_current is not None
         assert evidence.rest is not None
         events = event(known, evidence.constant_current, evidence.rest)
@@ -62,7 +62,7 @@ class RestCheck:
             return Report.refuse(NAME, self.model, Refusal.TEMPERATURE_OUT_OF_DOMAIN, **quality)
         if best_variant(events, known.kind)[0] is None:
             return Report.refuse(NAME, self.model, Refusal.WINDOW_NOT_COVERED, **quality)
-        return self._report(known, events, quality)
+        return self._report(known, events, quality, evidence)
 
     def _of(self, facts: Facts) -> Known | None:
         """Find the make of a cell."""
@@ -72,28 +72,53 @@ class RestCheck:
                 return known
         return None
 
-    def _report(self, known: Known, events: Events, quality: dict[str, float]) -> Report:
+    def _report(self, known: Known, events: Events, quality: dict[str, float], evidence: Evidence) -> Report:
         nominal = known.kind.nominal_capacity_ah
-        now, later = capacity(known, events), trajectory(known, events, HORIZON)
-        left = cycles_left(later, END_SHARE * nominal)
+        now = capacity(known, events)
         values = {"capacity_ah": float(now.mean[0]), "soh": float(now.mean[0] / nominal)}
         std = {"capacity_ah": float(now.std[0]), "soh": float(now.std[0] / nominal)}
-        for name, cycles in (
-            ("rul_cycle", left.cycles),
-            ("rul_soonest_cycle", left.soonest),
-            ("rul_latest_cycle", left.latest),
-        ):
-            if np.isfinite(cycles[0]):
-                values[name] = float(cycles[0])
-        ahead = {
-            "horizon_cycle": HORIZON.tolist(),
+        scenarios = {name: foresee(known, events, use) for name, use in planned(events, evidence).items()}
+        as_now = scenarios["as_now"]
+        mixture = self._mixtures[known.kind.name]
+        experts = {} if mixture is None else {"expert_weight": mixture.fade(events)[1][0].tolist()}
+        return Report(
+            NAME,
+            self.model,
+            values | as_now.values,
+            std,
+            quality,
+            bool(now.in_domain[0]),
+            trajectories=as_now.trajectories | experts,
+            scenarios=scenarios,
+        )
+
+
+def planned(events: Events, evidence: Evidence) -> dict[str, Use]:
+    """Name the uses that may come; what one does not say is as now, and one that says nothing is left out."""
+    now = Use(*events.use[0].tolist())
+    said = {"last_week": evidence.history.last_week, "as_configured": evidence.facts.planned}
+    others = {name: astuple(use) for name, use in said.items() if not all(map(math.isnan, astuple(use)))}
+    return {"as_now": now} | {
+        name: Use(*(own if math.isnan(n) else n for own, n in zip(astuple(now), use, strict=True)))
+        for name, use in others.items()
+    }
+
+
+def foresee(known: Known, events: Events, use: Use) -> Scenario:
+    """Say what is to come of the first cell under a use; one that is not as now is of no domain, see `trajectory`."""
+    later = trajectory(known, events, HORIZON, np.array([astuple(use)]))
+    left = cycles_left(later, END_SHARE * known.kind.nominal_capacity_ah)
+    cycles = {"rul_cycle": left.cycles, "rul_soonest_cycle": left.soonest, "rul_latest_cycle": left.latest}
+    return Scenario(
+        use,
+        bool(later.in_domain[0]),
+        {name: float(number[0]) for name, number in cycles.items() if np.isfinite(number[0])},
+        {
+            "horizon_cycle": HORIZON.astype(float).tolist(),
             "capacity_ah": later.mean_ah[0].tolist(),
             "capacity_ah_std": later.std_ah[0].tolist(),
-        }
-        mixture = self._mixtures[known.kind.name]
-        if mixture is not None:
-            ahead["expert_weight"] = mixture.fade(events)[1][0].tolist()
-        return Report(NAME, self.model, values, std, quality, bool(now.in_domain[0]), trajectories=ahead)
+        },
+    )
 
 
 def event(known: Known, constant_current: Recording, rest: Recording) -> Events:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from estimators.check import Evidence, Needs, Recording, Refusal, Report, Trigger, unmet
+from estimators.check import Evidence, Needs, Recording, Refusal, Report, Trigger
 from estimators.multitask.configuration import alike
 from estimators.multitask.estimate import load
 from estimators.multitask.recording import of_charge
@@ -31,9 +31,6 @@ class ChargeEndCheck:
 
     def run(self, evidence: Evidence) -> Report:
         """Judge one charge; of several kinds of cell alike, as the one in whose domain it lies."""
-        reason = unmet(self.needs, evidence)
-        if reason is not None:
-            return Report.refuse(NAME, self.model, reason)
         kinds = alike(evidence.facts.chemistry, evidence.facts.nominal_capacity_ah)
         if not kinds:
             return Report.refuse(NAME, self.model, Refusal.UNKNOWN_CONFIGURATION)

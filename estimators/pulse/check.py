@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from estimators.cell_type import weights_id
-from estimators.check import Evidence, Needs, Refusal, Report, Trigger, unmet
+from estimators.check import Evidence, Needs, Refusal, Report, Trigger
 from estimators.pulse.estimate import WEIGHTS, PulseModels, judge, named
 from estimators.pulse.recognise import Flaw, recognise
 from estimators.regression.regression import load
@@ -31,10 +31,8 @@ class PulseCheck:
 
     def run(self, evidence: Evidence) -> Report:
         """Judge the newest train that is whole."""
-        reason = unmet(self.needs, evidence)
         pulses, facts = evidence.pulses, evidence.facts
-        if reason is not None or pulses is None:
-            return Report.refuse(self.name, self.model, reason or Refusal.NOTHING_RECORDED)
+        assert pulses is not None
         trains = recognise(
             pulses.second, pulses.voltage_volt, pulses.current_ampere, facts.nominal_capacity_ah, _rested(evidence)
         )

@@ -14,7 +14,7 @@ from zlib import crc32
 import numpy as np
 import torch
 
-from estimators.srse import features, weights
+from estimators.srse import features, saved
 from estimators.srse.plain import Correction, Looks
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from estimators.contract import Float
     from estimators.srse.features import Charge
-    from estimators.srse.weights import Profile, Weights
+    from estimators.srse.saved import Profile, Saved
 
 DEGREES = 5.0  # beyond the training's temperatures by more is another place
 VOLT = 0.05  # likewise
@@ -44,14 +44,14 @@ class Known:
     """The models."""
 
     plain: Correction  # speaks by default
-    network: Weights
+    network: Saved
     plain_id: str = ""  # of its file
 
 
-def read(folder: Path = weights.FOLDER) -> Known:
+def read(folder: Path = saved.FOLDER) -> Known:
     """Read the weights. Raises FileNotFoundError or ValueError."""
-    path = folder / weights.PLAIN
-    return Known(Correction.read(path), weights.load(folder / weights.FULL_CHARGE), f"{crc32(path.read_bytes()):08x}")
+    path = folder / saved.PLAIN
+    return Known(Correction.read(path), saved.load(folder / saved.FULL_CHARGE), f"{crc32(path.read_bytes()):08x}")
 
 
 def configuration_of(known: Known, charge: Charge) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from contextlib import closing
 
@@ -23,7 +24,7 @@ from daemon.journal import Journal, Position
 from daemon.models import Model
 from daemon.publish import Publisher
 from tests.daemon.counting import Counting, write_cell_type
-from tests.daemon.health.test_rounds import Judging, samples
+from tests.daemon.health.test_rounds import Judging, Refusing, samples
 
 BATCH = 150
 RECEIVED = float(int(time.time()))
@@ -54,7 +55,7 @@ class Process:
 
     def __init__(self, folder, config, shelf):
         self.journal = Journal(folder, Rule())
-        self.examiner = Examiner(lambda: [Judging(delay_second=0.01)], HealthChecks())
+        self.examiner = Examiner(lambda: [Judging(delay_second=0.01), Refusing(name="refusing")], HealthChecks())
         self.fleet, self.publisher = Fleet(config, None, self.examiner), Publisher(config)
         self.delivery = Delivery(folder, Outbox(), [shelf])
         self.stopping = asyncio.Event()
@@ -121,7 +122,8 @@ async def test_kills_leave_no_trace(tmp_path, config, checkpoints, kills, unseen
     shelf, found = await live(tmp_path / "wild", config, checkpoints, kills, unseen_kills)
     assert (shelf.states, shelf.events, shelf.health) == (calm.states, calm.events, calm.health)
     assert len(calm.health) >= 4
-    assert {effect for _, effect in calm.health.values()} == {"taken"}
+    assert {effect for (_, _, check), (_, effect) in calm.health.items() if check == "judging"} == {"taken"}
+    assert [check for _, _, check in calm.health].count("refusing") == 2  # once of each cell
     assert shelf.came == calm.came  # no state was said twice
     assert {n: a.tobytes() for n, a in found.arrays.items()} == {n: a.tobytes() for n, a in wanted.arrays.items()}
     skipped = "fleet/counters/"
@@ -144,6 +146,22 @@ async def test_a_stop_while_it_catches_up_costs_nothing(tmp_path, config):
     await process.start()
     await process.end_it()
     assert shelf.states == calm.states
+
+
+async def test_a_long_turn_says_again_and_again_that_it_lives(tmp_path, config, monkeypatch):
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        process = Process(tmp_path, config, Shelf())
+        await process.start()
+        second = RECEIVED + 20.0 * np.arange(30)  # a source that is slow, after an absence
+        values = (np.full(30, value) for value in (3.6, -1.0, 25.0))
+        block = process.journal.append(Batch(("p0/c0",), np.zeros(30, np.int32), second, *values), RECEIVED)
+        await process.advance.move_on(block)
+        assert process.fleet.counters.rows == 20 * 29
+        systemd.setblocking(False)
+        assert [systemd.recv(100) for _ in range(9)] == [b"WATCHDOG=1"] * 9  # one a minute of its time
+        await process.end_it()
 
 
 async def test_without_a_checkpoint_the_newest_hours_of_the_journal_are_gone_through(tmp_path, config, monkeypatch):

@@ -156,3 +156,25 @@ def test_other_settings_hold_from_the_next_row_on():
     assert said(publisher, (0, 2, 0.6)) == []
     publisher.reload(Config(publish=Publish(soc_dead_band=0.05)))
     assert said(publisher, (0, 3, 0.6)) == [("p0/a", 3.0)]
+
+
+def test_the_newest_state_of_each_cell_is_told_though_it_was_not_worth_saying():
+    publisher = make(soc_dead_band=0.1, historical_second=100.0)
+    said(publisher, (0, 1, 0.5), (1, 1, 0.4), (2, 5, 0.3))
+    assert said(publisher, (0, 2, 0.51)) == []
+    newest = publisher.newest(["p0/a", None, "slow/a", None], 102.5)
+    said(publisher, (0, 3, 0.9))
+    states = dict(newest.states())
+    assert {name: (s.unix_time_second, s.soc) for name, s in states.items()} == {"p0/a": (2, 0.51), "slow/a": (5, 0.3)}
+    assert {name: s.historical for name, s in states.items()} == {"p0/a": True, "slow/a": False}
+
+
+def test_stale_cells_are_counted_until_they_are_heard_or_let_go():
+    publisher = make()
+    said(publisher, (0, 1, 0.5), (1, 1, 0.4))
+    assert publisher.stale(NAMES) == 0
+    publisher.silent(NAMES, 11.0)
+    assert publisher.stale(NAMES) == 2
+    assert publisher.stale(["p0/a", None, None, None]) == 1
+    said(publisher, (0, 12, 0.5), now=12.0)
+    assert publisher.stale(NAMES) == 1

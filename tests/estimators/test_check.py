@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from estimators.check import Evidence, Facts, Needs, Recording, Refusal, Standing, Trigger, unmet, wanted
+from estimators.check import Evidence, Facts, Needs, Recording, Refusal, Report, Standing, Trigger, ask, wanted
 
 FACTS = Facts("generic-nmc", "nmc", 3.0, 2.5, 4.2)
 NEEDS = Needs(
@@ -13,6 +13,16 @@ NEEDS = Needs(
     (0.0, 45.0),
     frozenset({"nmc", "nca"}),
 )
+
+
+class Agreeing:
+    name, model = "agreeing", "agreeing-1"
+
+    def __init__(self, needs=NEEDS):
+        self.needs = needs
+
+    def run(self, evidence):
+        return Report(self.name, self.model, {"soh": 0.9})
 
 
 def recording(seconds, celsius=25.0, interrupted=False, step=10.0):
@@ -53,9 +63,10 @@ def test_a_check_is_wanted_for_its_own_phases_only():
     ],
 )
 def test_what_all_checks_refuse_has_a_reason(seen, reason):
-    assert unmet(NEEDS, seen) == reason
+    assert ask(Agreeing(), seen).refused == reason
 
 
 def test_a_check_may_read_what_was_cut_off():
     cut = evidence(rest=recording(1800, interrupted=True))
-    assert unmet(replace(NEEDS, interrupted=True), cut) is None
+    assert ask(Agreeing(), cut).refused == Refusal.INTERRUPTED
+    assert ask(Agreeing(replace(NEEDS, interrupted=True)), cut).values == {"soh": 0.9}

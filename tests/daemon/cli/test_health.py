@@ -9,6 +9,8 @@ import pytest
 import yaml
 
 from daemon.cli import main
+from daemon.cli.health import show
+from daemon.wire import Health, Scenario
 from estimators.cell_type import CellType
 from simulators.recording import simulate
 from simulators.schedule import Profile
@@ -68,3 +70,27 @@ def test_a_log_that_is_none_is_named_and_the_others_go_on(log, cell_type, capsys
     (tmp_path / "empty.csv").write_text("")
     assert main(["health", str(tmp_path / "empty.csv"), "--cell-type", cell_type]) == 1
     assert "empty.csv" in capsys.readouterr().err
+
+
+def test_what_is_to_come_is_shown_by_the_use_that_it_takes(capsys):
+    ahead = {
+        "horizon_cycle": [0.0, 50.0, 100.0, 150.0],
+        "capacity_ah": [3.0, 2.9, 2.8, 2.7],
+        "capacity_ah_std": [0.1] * 4,
+    }
+    scenarios = {
+        "as_now": Scenario(25.0, 0.5, 1.0, {"rul_cycle": 100.0}, ahead),
+        "as_configured": Scenario(40.0, 0.5, 1.0, {}, ahead, in_domain=False),
+    }
+    imodel = Health(3_600.0, "imodel", "m", "rest", 0.0, {"soh": 0.9}, scenarios=scenarios)
+    early = Health(7_200.0, "early_life", "m", "capacity", 0.0, {"capacity_ah": 0.9}, trajectories=ahead)
+    show("log.csv", 0.0, [imodel, early])
+    now, configured, later = [line for line in capsys.readouterr().out.splitlines() if "Ah in" in line]
+    assert "used as now" in now
+    assert "25 °C, 0.5 / 1 C" in now
+    assert "3.000, 2.900, 2.800, 2.700 ± 0.1 Ah in 0, 50, 100, 150 cycles; 100 left" in now
+    assert "as configured" in configured
+    assert "40 °C" in configured
+    assert "outside" in configured
+    assert "outside" not in now
+    assert "2.700 ± 0.1 Ah in 0, 50, 100, 150 cycles" in later

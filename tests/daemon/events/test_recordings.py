@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from daemon import history
 from daemon.events import Watch
 from daemon.recording import BYTES_PER_CELL, ROOM
 from daemon.slots import grow
@@ -75,7 +76,8 @@ def test_a_cells_memory_is_bounded_and_told():
         grow(part, 1)
     size = sum(getattr(part, f.name).nbytes for part in state.keeper.states[:2] for f in fields(part))
     assert size == BYTES_PER_CELL
-    assert sum(getattr(part, f.name).nbytes for part in state.states for f in fields(part)) < 24_000
+    assert sum(getattr(part, f.name).nbytes for part in state.past for f in fields(part)) == history.BYTES_PER_CELL
+    assert sum(getattr(part, f.name).nbytes for part in state.states for f in fields(part)) < 29_000
     noise = [see(noisy(seed=s)).phases[-1].recordings.count.max(axis=0) for s in range(1)]
     assert (np.array(noise) <= ROOM).all()
 

@@ -45,7 +45,7 @@ def watch(slots=1):
     for state in seeing.states:
         grow(state, slots)
     one = np.ones(slots)
-    return seeing, Bounds(0.02 * CAPACITY_AH * one, CAPACITY_AH * one, 3.8 * one, 4.1 * one)
+    return seeing, Bounds(0.02 * CAPACITY_AH * one, CAPACITY_AH * one, 3.8 * one, 4.1 * one, 2.5 * one, 4.2 * one)
 
 
 def see(seconds, flush=False):

@@ -10,6 +10,7 @@ from daemon.config import HealthChecks
 from daemon.events.phases import Phase
 from daemon.health.examiner import Examiner, examine
 from daemon.health.fold import Effect
+from daemon.history import Discharged, Measured, Past, Week
 from daemon.recording import Recordings
 from daemon.rows import Closing
 from daemon.slots import grow
@@ -19,9 +20,10 @@ FACTS = Facts("lab", "nca", 3.0, 2.5, 4.2)
 
 
 def closing(cell: str = "p/c", trigger: Trigger = Trigger.CYCLE, second: int = 100) -> Closing:
-    recordings = Recordings()
-    grow(recordings, 1)
-    phase = Phase(0, 0, second, trigger, 0.0, float(second), False, "unknown", None, 3.0, recordings, 0)
+    recordings, past = Recordings(), Past(Measured(), Discharged(), Week())
+    for state in (recordings, *past):
+        grow(state, 1)
+    phase = Phase(0, 0, second, trigger, 0.0, float(second), False, "unknown", None, 3.0, recordings, past, 0)
     return Closing(cell, phase, FACTS, Standing(soh=0.9, soh_std=0.02, equivalent_full_cycles=7.0))
 
 
@@ -110,6 +112,20 @@ def test_a_check_beyond_its_deadline_is_given_up_and_those_behind_it_are_answere
     found = examiner.collect(lambda _closing, _step: True)
     assert [f.closing.cell for f in found] == ["p/second"]
     stuck.free.set()
+    examiner.close()
+
+
+def test_the_deadline_does_not_count_what_loading_takes():
+    loaded = threading.Event()
+
+    def load() -> list[Sound]:
+        loaded.wait(30.0)
+        return [Sound()]
+
+    examiner = Examiner(load, HealthChecks(deadline_second=0.05))
+    examiner.ask(closing(), 0)
+    threading.Timer(0.3, loaded.set).start()
+    assert len(examiner.collect(lambda _closing, _step: True)) == 1
     examiner.close()
 
 

@@ -14,7 +14,7 @@ from daemon.health.examiner import Examiner
 from daemon.health.fold import WAIT_STEPS
 from daemon.models import Model
 from daemon.rows import Output, Rows
-from estimators.check import Needs, Report, Trigger
+from estimators.check import Needs, Refusal, Report, Trigger
 from tests.daemon.counting import Counting, write_cell_type
 
 SECONDS = 1_200
@@ -105,3 +105,41 @@ def test_without_an_examiner_nothing_is_asked(config):
     output = Output.join([fleet.push(Batch(names, *columns)), fleet.flush()])
     assert output.health == []
     assert {e.kind for _, e in output.events} >= {"rest", "charge", "discharge"}
+
+
+@dataclass
+class Refusing(Judging):
+    """Can never judge such a cell, but for the phases that are named."""
+
+    needs: Needs = field(default_factory=lambda: Needs(frozenset({Trigger.REST, Trigger.CHARGE}), {}))
+    reason: Refusal = Refusal.UNKNOWN_CONFIGURATION
+    answers: tuple[int, ...] = ()
+    asked: int = 0
+
+    def run(self, evidence):
+        self.asked += 1
+        if self.asked - 1 in self.answers:
+            return Report(self.name, self.model, {"cycles": 1.0})
+        return Report.refuse(self.name, self.model, self.reason)
+
+
+def refusals(config, check):
+    _, output = told(config, 10, check, cells=1)
+    return [h.refused for _, h in output.health], check.asked
+
+
+def test_a_refusal_that_lasts_is_told_once(config):
+    said, asked = refusals(config, Refusing())
+    assert said == ["unknown_configuration"]
+    assert asked > 2
+
+
+def test_it_is_told_again_when_there_was_something_else_to_tell(config):
+    said, asked = refusals(config, Refusing(answers=(1,)))
+    assert said == ["unknown_configuration", None, "unknown_configuration"]
+    assert asked > 3
+
+
+def test_a_refusal_that_the_next_phase_may_mend_is_told_each_time(config):
+    said, asked = refusals(config, Refusing(reason=Refusal.NOISY))
+    assert said == ["noisy"] * asked

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from estimators.cell_type import CellType
-from estimators.check import Evidence, Facts, Recording, Refusal, RestEnd, Standing, Trigger, unmet
+from estimators.check import Evidence, Facts, Recording, Refusal, RestEnd, Standing, Trigger, ask
 from estimators.counted.check import CountedCheck
 
 TYPE = CellType.load("generic-nca")
@@ -40,7 +40,7 @@ def evidence(soh=0.85, soc=0.1, end_ampere=0.02 * NOMINAL, points=200, **changes
 @pytest.mark.parametrize("soh", [1.0, 0.85, 0.7])
 @pytest.mark.parametrize("soc", [0.05, 0.2, 0.4])
 def test_what_went_in_is_the_capacity(soh, soc):
-    report = CountedCheck().run(evidence(soh, soc))
+    report = ask(CountedCheck(), evidence(soh, soc))
     assert report.refused is None
     assert abs(report.values["soh"] - soh) < 2.0 * report.std["soh"]
     assert report.values["soh"] == pytest.approx(soh, abs=0.02)
@@ -50,7 +50,7 @@ def test_what_went_in_is_the_capacity(soh, soc):
 def test_a_short_rest_is_less_sure_than_a_long_one():
     long = evidence()
     short = replace(long, rest_before=replace(long.rest_before, length_second=400.0))
-    assert CountedCheck().run(short).std["soh"] > CountedCheck().run(long).std["soh"]
+    assert ask(CountedCheck(), short).std["soh"] > ask(CountedCheck(), long).std["soh"]
 
 
 @pytest.mark.parametrize(
@@ -60,13 +60,13 @@ def test_a_short_rest_is_less_sure_than_a_long_one():
         (evidence(facts=replace(FACTS, tables=None)), Refusal.UNKNOWN_CONFIGURATION),
         (evidence(end_ampere=0.4 * NOMINAL), Refusal.NOT_FULL_CHARGE),
         (evidence(soc=0.8), Refusal.WINDOW_NOT_COVERED),
+        (evidence(begin_second=0.0), Refusal.NOT_FULL_CHARGE),  # a first step was not recorded
         (replace(evidence(), rest_before=replace(evidence().rest_before, length_second=60.0)), Refusal.TOO_SHORT),
     ],
 )
 def test_what_cannot_be_counted_is_refused_with_the_reason(changed, reason):
-    assert CountedCheck().run(changed).refused is reason
+    assert ask(CountedCheck(), changed).refused is reason
 
 
 def test_it_wants_a_charge():
-    assert unmet(CountedCheck.needs, evidence()) is None
-    assert unmet(CountedCheck.needs, evidence(constant_current=None)) is Refusal.NOTHING_RECORDED
+    assert ask(CountedCheck(), evidence(constant_current=None)).refused is Refusal.NOTHING_RECORDED

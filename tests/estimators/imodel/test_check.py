@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from estimators.check import Evidence, Facts, Recording, Refusal, Standing, Trigger
+from estimators.check import Evidence, Facts, History, Recording, Refusal, Standing, Trigger, Use, ask
 from estimators.imodel.check import RestCheck
 from estimators.imodel.estimate import save
 from estimators.imodel.train import learn
@@ -37,7 +37,7 @@ def evidence(share=SHARE, celsius=25.0, ampere=1.75, last_volt=4.2, rest_minutes
 
 
 def test_a_recorded_charge_and_rest_tell_the_capacity_and_what_is_to_come(check):
-    report = check.run(evidence())
+    report = ask(check, evidence())
     assert report.refused is None
     assert report.in_domain
     assert report.values["capacity_ah"] == pytest.approx(SHARE * 3.5, abs=0.05)
@@ -48,12 +48,12 @@ def test_a_recorded_charge_and_rest_tell_the_capacity_and_what_is_to_come(check)
 
 
 def test_without_enough_rest_the_charge_alone_is_asked(check):
-    report = check.run(evidence(rest_minutes=4))
+    report = ask(check, evidence(rest_minutes=4))
     assert report.values["capacity_ah"] == pytest.approx(SHARE * 3.5, abs=0.05)
 
 
 def test_a_charge_at_a_rate_never_trained_is_out_of_domain(check):
-    assert not check.run(evidence(ampere=3.5)).in_domain
+    assert not ask(check, evidence(ampere=3.5)).in_domain
 
 
 @pytest.mark.parametrize(
@@ -69,6 +69,25 @@ def test_a_charge_at_a_rate_never_trained_is_out_of_domain(check):
     ],
 )
 def test_poor_input_is_refused_with_its_reason(check, poor, reason):
-    report = check.run(poor)
+    report = ask(check, poor)
     assert report.refused == reason
     assert not report.values
+
+
+def test_what_is_to_come_is_told_for_each_planned_use(check):
+    facts = replace(FACTS, planned=Use(temperature_celsius=45.0))
+    history = History(last_week=Use(25.5, 0.49, 1.0))
+    report = ask(check, replace(evidence(), facts=facts, history=history))
+    assert set(report.scenarios) == {"as_now", "last_week", "as_configured"}
+    now, week, plan = (report.scenarios[name] for name in ("as_now", "last_week", "as_configured"))
+    assert now.trajectories["capacity_ah"] == report.trajectories["capacity_ah"]
+    assert now.use.charge_c_rate == pytest.approx(0.5, rel=0.01)
+    assert (now.in_domain, week.in_domain, plan.in_domain) == (True, True, False)  # no cell was seen to change its use
+    assert week.use == Use(25.5, 0.49, 1.0)
+    assert plan.use == replace(now.use, temperature_celsius=45.0)  # what is not said is as now
+    assert plan.trajectories["capacity_ah"][-1] > now.trajectories["capacity_ah"][-1]  # these fade more slowly there
+    assert plan.values["rul_cycle"] > now.values["rul_cycle"]
+
+
+def test_a_use_of_which_nothing_is_said_is_no_scenario(check):
+    assert set(ask(check, evidence()).scenarios) == {"as_now"}

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from estimators.check import Evidence, Facts, Recording, Refusal, Standing, Trigger
+from estimators.check import Evidence, Facts, Recording, Refusal, Standing, Trigger, ask
 from estimators.multitask.check import ChargeEndCheck
 
 CHECK = ChargeEndCheck()
@@ -30,7 +30,7 @@ def charge(last_ampere=0.05, facts=XJTU_LIKE):
 
 
 def test_a_full_charge_gets_soh_cycles_left_and_fade_rate_each_with_how_sure():
-    report = CHECK.run(charge())
+    report = ask(CHECK, charge())
     assert report.refused is None
     assert set(report.values) == {"soh", "rul_cycle", "dccr"} == set(report.std)
     assert 0.6 < report.values["soh"] < 1.2
@@ -47,7 +47,7 @@ def test_a_full_charge_gets_soh_cycles_left_and_fade_rate_each_with_how_sure():
     ],
 )
 def test_poor_input_is_refused_with_its_reason(evidence, reason):
-    report = CHECK.run(evidence)
+    report = ask(CHECK, evidence)
     assert report.refused == reason
     assert report.values == {}
 
@@ -55,7 +55,7 @@ def test_poor_input_is_refused_with_its_reason(evidence, reason):
 def test_a_charge_unlike_any_is_told_to_be_out_of_domain():
     one = charge()
     slow = replace(one, constant_current=replace(one.constant_current, second=20.0 * one.constant_current.second))
-    assert not CHECK.run(slow).in_domain
+    assert not ask(CHECK, slow).in_domain
 
 
 def test_judging_needs_no_torch():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from estimators.check import Evidence, Facts, Recording, Refusal, Standing, Trigger, wanted
+from estimators.check import Evidence, Facts, Recording, Refusal, Standing, Trigger, ask, wanted
 from estimators.pulse.check import PulseCheck
 from estimators.pulse.estimate import WEIGHTS, PulseModels, name
 from estimators.pulse.features import Configuration, inputs
@@ -31,7 +31,7 @@ def evidence(volt, rest_second=660.0, **played_as):
 def test_the_check_says_soh_resistances_and_that_it_saw_only_ends():
     seen = evidence(WEAK)
     assert wanted(CHECK.needs, seen)
-    report = CHECK.run(seen)
+    report = ask(CHECK, seen)
     assert report.refused is None
     assert report.values["soh"] == pytest.approx(0.7, abs=0.08)
     assert report.std["soh"] > 0.0
@@ -41,8 +41,8 @@ def test_the_check_says_soh_resistances_and_that_it_saw_only_ends():
 
 
 def test_the_check_refuses_with_a_reason_of_the_house():
-    assert CHECK.run(evidence(WEAK, cut=1)).refused == Refusal.PULSES_DO_NOT_FIT
-    assert CHECK.run(evidence(WEAK, rest_second=30.0)).refused == Refusal.PULSES_DO_NOT_FIT
+    assert ask(CHECK, evidence(WEAK, cut=1)).refused == Refusal.PULSES_DO_NOT_FIT
+    assert ask(CHECK, evidence(WEAK, rest_second=30.0)).refused == Refusal.PULSES_DO_NOT_FIT
     seen = evidence(WEAK)
     pulses = seen.pulses
     still = Recording(BEGIN, pulses.second, pulses.voltage_volt, 0 * pulses.second, pulses.temperature_celsius)
@@ -53,11 +53,11 @@ def test_the_check_refuses_with_a_reason_of_the_house():
         (None, Refusal.NOTHING_RECORDED),
     ):
         one = Evidence(Trigger.PULSES, BEGIN, BEGIN + 1, False, seen.facts, seen.standing, pulses=recording)
-        assert CHECK.run(one).refused == reason
+        assert ask(CHECK, one).refused == reason
 
 
 @pytest.mark.skipif(not WEIGHTS.is_file(), reason="no weights: bmsd train pulse")
 def test_the_shipped_weights_know_no_such_cell():
     check = PulseCheck()
     assert check.model.startswith("varying-")
-    assert check.run(evidence(WEAK)).refused == Refusal.UNKNOWN_CONFIGURATION
+    assert ask(check, evidence(WEAK)).refused == Refusal.UNKNOWN_CONFIGURATION

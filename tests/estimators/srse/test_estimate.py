@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from estimators.srse import features, weights
+from estimators.srse import features, saved
 from estimators.srse.estimate import Known, configuration_of, estimate
 from estimators.srse.estimate import read as read_weights
 from estimators.srse.network import Srse
 from estimators.srse.plain import Looks, learn
-from estimators.srse.weights import Profile, Weights
+from estimators.srse.saved import Profile, Saved
 from tests.estimators.srse.synthetic import full, recording
 
 pytest.importorskip("sklearn")
@@ -33,7 +33,7 @@ def known() -> Known:
     torch.manual_seed(0)
     net = Srse(2, "mlp", len(features.CHANNELS), features.POINTS).eval()
     profiles = tuple(Profile(n, 2.0, 0.02, 3.55, 4.19, c, c, 0.74, 0.76) for n, c in (("24 C", 24.0), ("43 C", 43.0)))
-    return Known(plain, Weights(net, "mlp", profiles, 0.2))
+    return Known(plain, Saved(net, "mlp", profiles, 0.2))
 
 
 def test_a_full_charge_gives_soh_and_how_sure_it_is(known):
@@ -76,8 +76,8 @@ def test_a_charge_tells_its_configuration_by_temperature_and_rate(known):
 
 
 def test_weights_are_the_same_after_a_file(tmp_path, known):
-    weights.save(known.network, tmp_path / "net.safetensors")
-    again = weights.load(tmp_path / "net.safetensors")
+    saved.save(known.network, tmp_path / "net.safetensors")
+    again = saved.load(tmp_path / "net.safetensors")
     x = torch.as_tensor(features.curves(full()), dtype=torch.float32)[None]
     for one, other in zip(again.predict(x, ["43 C"]), known.network.predict(x, ["43 C"]), strict=True):
         assert one == pytest.approx(other)
@@ -87,12 +87,12 @@ def test_a_damaged_file_is_named(tmp_path):
     path = tmp_path / "net.safetensors"
     path.write_bytes(b"nothing")
     with pytest.raises(ValueError, match=r"net\.safetensors"):
-        weights.load(path)
+        saved.load(path)
 
 
 def test_what_is_shipped_judges_a_charge_in_milliseconds():
     shipped = read_weights()
-    assert sum(p.stat().st_size for p in weights.FOLDER.iterdir()) < 1e6
+    assert sum(p.stat().st_size for p in saved.FOLDER.iterdir()) < 1e6
     taken = []
     for _ in range(5):
         begun = time.perf_counter()

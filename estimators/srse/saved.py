@@ -40,7 +40,7 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
+class Saved:
     """A network and its configurations, in the order of its heads."""
 
     net: Srse
@@ -56,21 +56,21 @@ class Weights:
         return Answer(predict(self.net, x, task.tolist()), std, task >= 0)
 
 
-def save(weights: Weights, path: Path) -> None:
+def save(saved: Saved, path: Path) -> None:
     """Write to one file."""
-    shape = {"channels": weights.net.shared.channels, "points": weights.net.shared.points}
+    shape = {"channels": saved.net.shared.channels, "points": saved.net.shared.points}
     about = {
-        "backbone": weights.backbone,
-        "shape": json.dumps(shape | {"each_point": weights.net.shared.each_point}),
-        "unknown_std": repr(weights.unknown_std),
-        "configurations": json.dumps([asdict(p) for p in weights.configurations]),
+        "backbone": saved.backbone,
+        "shape": json.dumps(shape | {"each_point": saved.net.shared.each_point}),
+        "unknown_std": repr(saved.unknown_std),
+        "configurations": json.dumps([asdict(p) for p in saved.configurations]),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({k: v.contiguous() for k, v in weights.net.state_dict().items()}, path, about)
+    save_file({k: v.contiguous() for k, v in saved.net.state_dict().items()}, path, about)
     path.chmod(0o644)  # the library writes for its owner alone
 
 
-def load(path: Path) -> Weights:
+def load(path: Path) -> Saved:
     """Read what `save` wrote. Raises FileNotFoundError, or ValueError naming the damaged file."""
     try:
         with safe_open(path, "pt") as file:
@@ -79,6 +79,6 @@ def load(path: Path) -> Weights:
         profiles = tuple(Profile(**p) for p in json.loads(about["configurations"]))
         net = Srse(len(profiles), about["backbone"], **json.loads(about["shape"]))
         net.load_state_dict(tensors)
-        return Weights(net.eval(), about["backbone"], profiles, float(about["unknown_std"]))
+        return Saved(net.eval(), about["backbone"], profiles, float(about["unknown_std"]))
     except (SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as err:
         raise ValueError(f"{path}: {err}") from err
