@@ -47,7 +47,7 @@ class NoCells:
 
 def meter(delivery: object = None) -> Meter:
     cells = Cells(packs=[PackRule(pattern="p*", cell_type="panasonic-18650pf")])
-    advance = SimpleNamespace(turn_second=[], checkpoint_second=None)
+    advance = SimpleNamespace(turn_second=[], checkpoint_second=None, stale=0)
     return Meter(SimpleNamespace(received=7, settled=4), Decoder(Mqtt(), cells), NoCells(), delivery, advance)
 
 

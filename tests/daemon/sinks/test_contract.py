@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 from contextlib import closing
@@ -186,6 +187,7 @@ async def test_an_outage_fills_the_outbox_and_all_arrives_afterwards(place, tmp_
             return (await delivery.tally()).waiting[sink.name] == 0
 
         await soon(empty)
+        await asyncio.to_thread(wait_for, lambda: place.stored().items() >= expected.items(), "what waited")
         place.end()
         place.begin()
         await delivery.put(Parcel(states(900, 950)))
@@ -212,8 +214,6 @@ async def test_what_waits_survives_a_restart_of_the_service(place, tmp_path):
 
 async def soon(condition) -> None:
     """Wait, in the event loop, until an asynchronous condition holds."""
-    import asyncio
-
     async with asyncio.timeout(30.0):
         while not await condition():  # noqa: ASYNC110 - a condition on disk has no event
             await asyncio.sleep(0.02)
