@@ -35,7 +35,6 @@ CATCH_UP = 0.25  # of a standard deviation, more than that, in one step
 ERROR_MEMORY_SECOND = 5 * 86_400.0
 ERROR_SHARE, WHITE_SHARE = 0.866, 0.5  # of the standard deviation that is said: squares add up to 1
 OUTLIER = 2.5  # standard deviations of the innovation
-ALIKE = 0.7  # a check errs alike each time: however often it speaks, it counts for no more than two of it
 TINY = 1e-12
 DAY_SECOND = 86_400.0
 
@@ -99,8 +98,8 @@ def weighed(soh: Float, std: Float, said: Float, said_std: Float) -> tuple[Float
 
 
 def _not_surer(before: Float, after: Float, said_std: Float) -> Float:
-    """Keep a variance from falling below what one and the same check can ever tell."""
-    return np.asarray(np.minimum(before, np.maximum(after, np.square(ALIKE * said_std))))
+    """Keep a variance from falling below that of a check's word: it errs alike each time, however often it speaks."""
+    return np.asarray(np.minimum(before, np.maximum(after, np.square(said_std))))
 
 
 def _moved(state: State, efc: Float, elapsed_second: Float) -> State:
