@@ -200,8 +200,10 @@ def _forgiven_nearby(learnt: Grid, task: Task, level: Float, asked: Float, soc: 
         made, moment = _made(generator, known, task, level, asked)
         volt = np.concatenate([known, made], axis=1)
         moments = np.concatenate([np.zeros((len(level), *moment.shape[1:])), moment])
-        away = levels - asked[:, None] if soc == "known" else np.zeros((len(asked), len(levels)))
-        parts.append([forgiving_nearby(volt, learnt.soh, moments, a) for a in away])
+        if soc == "known":
+            parts.append([forgiving_nearby(volt, learnt.soh, moments, a) for a in levels - asked[:, None]])
+        else:
+            parts.append([forgiving_nearby(volt, learnt.soh, moments, np.zeros(len(levels)))] * len(asked))
     return [Model.mean_of(models) for models in zip(*parts, strict=True)]
 
 
