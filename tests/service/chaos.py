@@ -35,7 +35,7 @@ from tests.service.network import Network
 from tests.service.programs import Program, wait_for
 from tests.service.running import Running
 from tests.service.streams import Cycling, Sender, Stream
-from tests.service.undisturbed import Comparison, ask, journaled
+from tests.service.undisturbed import Comparison, ask, harm, journaled
 
 LIVES = 0.8  # of the starts; the others may be killed before they are through
 DISK_BYTES = 268_435_456  # of the state directory, where we may mount it
@@ -127,33 +127,27 @@ class Chaos:
 
     def _harm(self, service: Running, broker: Program, network: Network, influx: Influx1 | None) -> None:
         """Let one thing go wrong for a while, or nothing."""
-        assert broker.process is not None
-        assert service.process is not None
         match self._random.randrange(14):
             case 0:
                 self.counts["broker restarts"] += 1
-                broker.stop()
-                self._pass(1.0)
-                broker.start()
+                with broker.away():
+                    self._pass(1.0)
             case 1:
                 self.counts["broker stops"] += 1
-                broker.process.send_signal(signal.SIGSTOP)
-                self._pass(2.0)
-                broker.process.send_signal(signal.SIGCONT)
+                with broker.frozen():
+                    self._pass(2.0)
             case 2 if influx:
                 self.counts["database outages"] += 1
-                influx.program.stop()
-                self._pass(2.0)
-                influx.program.start()
+                with influx.program.away():
+                    self._pass(2.0)
             case 3:
                 self.counts["network cuts"] += 1
                 self._pass(2.0)
                 network.cut()
             case 4:
                 self.counts["network silences"] += 1
-                network.hold()
-                self._pass(2.0)
-                network.release()
+                with network.silent():
+                    self._pass(2.0)
             case 5:
                 self.counts["full disks"] += 1
                 self._pass(2.0)
@@ -235,11 +229,6 @@ def main() -> int:
         return 1
     shutil.rmtree(folder)
     return 0
-
-
-def harm(counts: dict[str, int]) -> dict[str, int]:
-    """Pick what must be zero."""
-    return {name: n for name, n in counts.items() if name.endswith(("lost", "invented", "unequal"))}
 
 
 if __name__ == "__main__":

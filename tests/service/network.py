@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 
 class Network:
@@ -34,6 +34,13 @@ class Network:
     def release(self) -> None:
         """Let everything pass again."""
         self._flows.set()
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """Hold everything for a while."""
+        self.hold()
+        yield
+        self.release()
 
     def close(self) -> None:
         """End everything."""

@@ -8,7 +8,8 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -68,6 +69,21 @@ class Program:
                 self.process.kill()
                 self.process.wait()
             self.process = None
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Be stopped for a while."""
+        self.stop()
+        yield
+        self.start()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Be there for a while, and do nothing."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+        yield
+        self.process.send_signal(signal.SIGCONT)
 
     def _ended(self) -> bool:
         return self.process is None or self.process.poll() is not None

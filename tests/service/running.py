@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import paho.mqtt.client as paho
+import pytest
 import yaml
 from paho.mqtt.enums import CallbackAPIVersion
 
@@ -106,3 +107,19 @@ class Ear:
     def close(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+
+
+@pytest.fixture
+def service(tmp_path, mosquitto_broker):
+    """A service with the usual settings, not started yet."""
+    running = Running(tmp_path, mosquitto_broker.port)
+    yield running
+    running.end()
+
+
+@pytest.fixture
+def ear(mosquitto_broker):
+    """A client that hears what is published."""
+    ear = Ear(mosquitto_broker.port)
+    yield ear
+    ear.close()

@@ -13,7 +13,6 @@ import argparse
 import json
 import random
 import shutil
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -36,6 +35,7 @@ from tests.service.network import Network
 from tests.service.programs import Program, wait_for
 from tests.service.running import ROOT, Ear, Running
 from tests.service.soaking import BEGIN_SECOND, PREFIX, number
+from tests.service.undisturbed import harm
 
 SLOPE_MAX = 1.0  # MB an hour
 LOOK_SECOND = 10.0
@@ -166,26 +166,21 @@ class Soak:
         )
         self.faults[kind] = self.faults.get(kind, 0) + 1
         last = self._random.uniform(0.5, 3.0)
-        assert broker.process is not None
         match kind:
             case "broker restarts":
-                broker.stop()
-                time.sleep(last)
-                broker.start()
+                with broker.away():
+                    time.sleep(last)
             case "broker stops":
-                broker.process.send_signal(signal.SIGSTOP)
-                time.sleep(last)
-                broker.process.send_signal(signal.SIGCONT)
+                with broker.frozen():
+                    time.sleep(last)
             case "database outages":
-                database.program.stop()
-                time.sleep(5.0 * last)
-                database.program.start()
+                with database.program.away():
+                    time.sleep(5.0 * last)
             case "network cuts":
                 network.cut()
             case "network silences":
-                network.hold()
-                time.sleep(last)
-                network.release()
+                with network.silent():
+                    time.sleep(last)
             case "bad messages":
                 for _ in range(HOSTILE):  # of a pack that is none of ours: not one of them can be taken
                     ear.publish("bms/telemetry/stranger/c0", payloads.payload(self._random), wait=False)
@@ -278,11 +273,6 @@ def _is_still(metrics: dict[str, Any], after_second: float) -> bool:
 
 def _metrics(ear: Ear) -> dict[str, Any]:
     return json.loads(ear.last("bms/status/metrics") or b"{}")
-
-
-def harm(counts: dict[str, int]) -> dict[str, int]:
-    """Pick what must be zero."""
-    return {name: n for name, n in counts.items() if name.endswith(("lost", "invented", "unequal"))}
 
 
 def main() -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.service.chaos import Chaos, harm
+from tests.service.chaos import Chaos
+from tests.service.undisturbed import harm
 
 pytestmark = pytest.mark.service
 

@@ -28,20 +28,6 @@ TOKEN = "0123456789abcdef-the-token"
 DEPLOY = ROOT / "deploy" / "prometheus"
 
 
-@pytest.fixture
-def service(tmp_path, mosquitto_broker):
-    running = Running(tmp_path, mosquitto_broker.port)
-    yield running
-    running.end()
-
-
-@pytest.fixture
-def ear(mosquitto_broker):
-    ear = Ear(mosquitto_broker.port)
-    yield ear
-    ear.close()
-
-
 def port_of(service: Running) -> int:
     wait_for(lambda: service.says("listening"), "the service to listen")
     return service.says("listening")[-1]["port"]

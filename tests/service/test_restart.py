@@ -24,13 +24,6 @@ def service(tmp_path, mosquitto_broker):
     running.end()
 
 
-@pytest.fixture
-def ear(mosquitto_broker):
-    ear = Ear(mosquitto_broker.port)
-    yield ear
-    ear.close()
-
-
 def send(ear: Ear, first: int, count: int, volt: float = 3.6) -> None:
     """Send a second's sample after the other; the counting estimator looks at the voltage of the very first alone."""
     for k in range(first, first + count):

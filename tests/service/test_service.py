@@ -20,20 +20,6 @@ from tests.service.running import Ear, Running
 pytestmark = pytest.mark.service
 
 
-@pytest.fixture
-def service(tmp_path, mosquitto_broker):
-    running = Running(tmp_path, mosquitto_broker.port)
-    yield running
-    running.end()
-
-
-@pytest.fixture
-def ear(mosquitto_broker):
-    ear = Ear(mosquitto_broker.port)
-    yield ear
-    ear.close()
-
-
 def sample(second: float, volt: float = 3.6, **more: float) -> dict:
     return {
         "unix_time_second": second,

@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from tests.service.soak import Soak, harm
+from tests.service.soak import Soak
+from tests.service.undisturbed import harm
 
 pytestmark = pytest.mark.service
 

@@ -173,3 +173,8 @@ def _unequal(one: memory.Memory, other: memory.Memory) -> list[str]:
     arrays = [n for n, a in one.arrays.items() if a.tobytes() != other.arrays[n].tobytes()]
     facts = [n for n, fact in one.facts.items() if memory._like(fact, other.facts[n]) != fact]
     return [name for name in arrays + facts if not any(part in name for part in UNEQUAL)]
+
+
+def harm(counts: dict[str, int]) -> dict[str, int]:
+    """Pick what must be zero."""
+    return {name: n for name, n in counts.items() if name.endswith(("lost", "invented", "unequal"))}

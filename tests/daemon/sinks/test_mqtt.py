@@ -47,13 +47,6 @@ async def heard(ear: Ear, topic: str, what: bytes | None = None) -> bytes:
     return payload
 
 
-@pytest.fixture
-def ear(mosquitto_broker):
-    ear = Ear(mosquitto_broker.port)
-    yield ear
-    ear.close()
-
-
 async def test_status_is_online_while_connected_and_offline_after_a_goodbye(mosquitto_broker, ear):
     async with opened(mosquitto_broker.port):
         await heard(ear, "bms/status", b"online")
