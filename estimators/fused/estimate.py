@@ -31,10 +31,11 @@ if TYPE_CHECKING:
     from estimators.cross_stitch import CrossStitch
 
 SOH_PERIOD_SECOND = 3600
-# Of the filter's deviation of SOC, the SOH given, as far as it has settled: what errs alike for minutes is taken there
-# for as wrong as at the worst of times. Beyond it (a start that nobody knows) the filter's word stands. A cell that is
-# none of those the tables were made from has other resistances, and errs alike for good.
-STD_SHARE, STRANGER_STD_SHARE, SETTLED_STD = 0.25, 0.6, 0.02
+# A cell of those the tables were made from: of the filter's deviation of SOC, the SOH given, so much, as far as it has
+# settled. The filter takes what errs alike for minutes for as wrong as at the worst of times, and a start that is told
+# for less known than it mostly is. Beyond that (a start that nobody knows) its word stands, and for any other cell
+# altogether: such a cell has other resistances, and errs alike for good.
+STD_SHARE, SETTLED_STD = 0.35, 0.04
 UNSETTLED_STD = 0.08  # of the filter: warming up while it is above
 TINY = 1e-12
 NETWORK = "network_"  # how the network's arrays are named in the state
@@ -53,7 +54,7 @@ class Fused:
         files = (TABLES_FILE,) if self._network is None else (TABLES_FILE, NETWORK_FILE)
         self.weights_id = weights_id(*(cell_type.folder / name for name in files))
         made_from_them = cell_type.typical_soh_std <= TOLD_SOH_STD
-        self._std_share = STD_SHARE if made_from_them else STRANGER_STD_SHARE
+        self._std_share = STD_SHARE if made_from_them else 1.0
 
     def init(self, start: Start) -> State:
         """Make the state of new cells; an unknown SOC waits for the first sample."""
