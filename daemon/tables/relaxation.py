@@ -16,7 +16,7 @@ import polars
 from daemon.errors import UsageError
 from estimators.features import Window, on_window
 from estimators.imodel.features import KINDS, Events, Kind
-from estimators.imodel.train import Rows
+from estimators.imodel.rows import Rows
 
 if TYPE_CHECKING:
     from pathlib import Path

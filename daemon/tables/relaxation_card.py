@@ -14,7 +14,8 @@ CARD = """# A charge and a rest: capacity, now and later
 **What** Capacity as a share of the nominal one, from one full charge at constant current and the rest after it.
 `weights/capacity.safetensors` holds, for each kind of cell, for what was seen (`both`, `charge`, `rest`) and for some
 numbers of cycles ahead, the mean of some members (support vectors; boosted and extremely randomised trees): of a few
-such means the one that was nearest on cells left out.
+such means the one that was nearest on cells left out. Where four cells were seen to reach 80 % of the nominal capacity,
+as many cycles as are left to there are learnt likewise, as a root.
 `weights/imodel-*.safetensors` hold the mixture of experts, by whose name the folder goes. Made by
 `bmsd train imodel --data DIR`, seed {seed}.
 
@@ -42,7 +43,8 @@ not seen is masked. What the gate is worth is measured: `bmsd evaluate imodel` a
 not all of them look strange: the service asks only where chemistry and size are known. NCM and NCM+NCA were learnt
 from two cells each.
 
-Root mean square error in points of the nominal capacity, on cells left out of the inner folds that chose:
+Root mean square error in points of the nominal capacity (of cycles `left`: in roots of a cycle), on cells left out of
+the inner folds that chose:
 
 | cells | seen | cycles ahead | members | error | cells | rows |
 |---|---|---|---|---|---|---|
@@ -56,5 +58,6 @@ def written(found: Sequence[Found], seed: int) -> str:
 
 
 def _row(one: Found) -> str:
-    members, error = " + ".join(one.members), f"{100 * one.rmse:.2f}"
-    return f"| {one.kind} | {one.variant} | {one.horizon} | {members} | {error} | {one.cells} | {one.rows} |"
+    members = " + ".join(one.members)
+    about, error = ("left", one.rmse) if one.horizon is None else (one.horizon, 100 * one.rmse)
+    return f"| {one.kind} | {one.variant} | {about} | {members} | {error:.2f} | {one.cells} | {one.rows} |"

@@ -18,7 +18,8 @@ from daemon.tables.relaxation_card import written
 from estimators.imodel.estimate import WEIGHTS, Known, load, save, trajectory
 from estimators.imodel.mixture import Mixture, load_mixture, save_mixture
 from estimators.imodel.plain import from_past, hold
-from estimators.imodel.train import Found, ahead, learn
+from estimators.imodel.rows import ahead
+from estimators.imodel.train import Found, learn, learn_left
 from estimators.imodel.train_network import fit_mixture
 from estimators.regression.regression import Answer
 
@@ -77,7 +78,8 @@ def train(folder: Path, out: Path | None, seed: int, progress: Callable[[str], N
         rows = table.pick(np.isfinite(table.capacity_ah)).rows
         cells = len(np.unique(rows.cell))
         if cells > 1:
-            known[table.kind.name] = learn(table.kind, rows, seed=seed, told=told)
+            capacities = learn(table.kind, rows, seed=seed, told=told)
+            known[table.kind.name] = learn_left(capacities, rows, seed=seed, told=told)
         if cells >= FEWEST_CELLS:
             save_mixture(fit_mixture(table.kind, rows, seed), home)
             progress(f"{table.kind.name}: mixture of experts")

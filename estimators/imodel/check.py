@@ -12,8 +12,9 @@ import numpy as np
 from estimators.cell_type import weights_id
 from estimators.check import Evidence, Needs, Recording, Refusal, Report, Scenario, Trigger, Use
 from estimators.features import c_rate, charge_curve, rest_curve
-from estimators.imodel.estimate import NEAR, WEIGHTS, Known, capacity, cycles_left, load, trajectory
+from estimators.imodel.estimate import NEAR, WEIGHTS, Known, capacity, load, trajectory
 from estimators.imodel.features import Events, Kind, best_variant
+from estimators.imodel.left import HORIZON, cycles_left
 from estimators.imodel.mixture import load_mixture
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 NAME = "imodel"
 SAME_SIZE = 0.05  # nominal capacities this near are of one size
-HORIZON = np.arange(0, 151, 5)
-END_SHARE = 0.8  # of the nominal capacity: the cell's end
 
 
 class RestCheck:
@@ -106,8 +105,9 @@ def planned(events: Events, evidence: Evidence) -> dict[str, Use]:
 
 def foresee(known: Known, events: Events, use: Use) -> Scenario:
     """Say what is to come of the first cell under a use; one that is not as now is of no domain, see `trajectory`."""
-    later = trajectory(known, events, HORIZON, np.array([astuple(use)]))
-    left = cycles_left(later, END_SHARE * known.kind.nominal_capacity_ah)
+    used = np.array([astuple(use)])
+    later = trajectory(known, events, HORIZON, used)
+    left = cycles_left(known, events, used)
     cycles = {"rul_cycle": left.cycles, "rul_soonest_cycle": left.soonest, "rul_latest_cycle": left.latest}
     return Scenario(
         use,

@@ -1,9 +1,9 @@
-"""What is asked of a charge and a rest: capacity now, capacity in later cycles, cycles left. Arrays in, arrays out.
+"""What is asked of a charge and a rest: capacity now, and in later cycles. Arrays in, arrays out.
 
 known = load(WEIGHTS)["nca"]
 now = capacity(known, events)                          # Ah, with its deviation
 later = trajectory(known, events, np.arange(5, 151, 5))
-left = cycles_left(later, end_ah=2.8)
+left = cycles_left(known, events)                      # estimators/imodel/left.py
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from estimators.imodel.features import KINDS, VARIANTS, Events, Kind, Variant, inputs
-from estimators.regression.regression import NINETY, Answer, Regression
+from estimators.regression.regression import Answer, Regression
 from estimators.regression.regression import load as load_regressions
 from estimators.regression.regression import save as save_regressions
 
@@ -35,13 +35,14 @@ KNOTS = (10, 30, 60, 100, 150)  # cycles ahead for which a model was made; betwe
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What was learnt of one kind of cell: models that say capacity as a share of the nominal one."""
+    """What was learnt of one kind of cell: models that say capacity as a share of the nominal one, and cycles left."""
 
     kind: Kind
     conditions: Float  # [condition, 2 or 3] temperature (°C), C-rates: those that were trained
     now: Mapping[Variant, Regression]
     later: Mapping[Variant, Mapping[int, Regression]] = field(default_factory=dict)  # by cycles ahead
     spread: Mapping[str, Float] = field(default_factory=dict)  # "both/0" -> [condition] factors of the deviation
+    left: Mapping[Variant, Regression] = field(default_factory=dict)  # roots of cycles left, see left.py
 
 
 class Later(NamedTuple):
@@ -53,18 +54,9 @@ class Later(NamedTuple):
     in_domain: Bool  # [n]
 
 
-class Left(NamedTuple):
-    """Cycles until the capacity has fallen to an end; inf: beyond the last horizon; NaN: nothing is known."""
-
-    cycles: Float  # [n]
-    soonest: Float  # [n] of the 90 % interval
-    latest: Float  # [n]
-    in_domain: Bool  # [n]
-
-
 def capacity(known: Known, events: Events, variant: Variant | None = None) -> Answer:
     """Give each event's capacity (Ah) [n] with deviation; by the best variant that it allows, or by one."""
-    return _ask(known, _shown(known, events, variant), known.now, 0)
+    return _in_ah(known, ask(known, shown(known, events, variant), known.now, 0))
 
 
 def trajectory(
@@ -80,18 +72,23 @@ def trajectory(
     as now. No cell was seen to change its use, so the answer is then one of another domain.
     """
     ahead = np.asarray(horizon, dtype=np.int64)
-    shown = _shown(known, events, variant)
-    at_knots = [_ask(known, shown, known.now, 0)]
+    seen = shown(known, events, variant)
+    at_knots = [_in_ah(known, ask(known, seen, known.now, 0))]
     told = [k for k in KNOTS if any(k in by_horizon for by_horizon in known.later.values())]
     for knot in told:
         models = {v: by_horizon[knot] for v, by_horizon in known.later.items() if knot in by_horizon}
-        at_knots.append(_ask(known, shown, models, knot, planned))
+        at_knots.append(_in_ah(known, ask(known, seen, models, knot, planned)))
     knots = np.array([0, *told])
     mean = np.minimum.accumulate(np.stack([a.mean for a in at_knots], axis=1), axis=1)
     std = np.stack([a.std for a in at_knots], axis=1)
     smooth, spread = _between(knots, mean, ahead), _between(knots, std, ahead)
-    changed = np.zeros(len(events), bool) if planned is None else ~_near(planned, events.use).all(axis=1)
-    return Later(ahead, smooth, spread, at_knots[0].in_domain & ~changed)
+    return Later(ahead, smooth, spread, at_knots[0].in_domain & as_now(events, planned))
+
+
+def as_now(events: Events, planned: Float | None) -> Bool:
+    """Tell of which events [n] the planned use [n, 3] is the present one."""
+    same: Bool = np.ones(len(events), bool) if planned is None else np.all(_near(planned, events.use), axis=1)
+    return same
 
 
 def _between(knots: NDArray[np.int64], values: Float, ahead: NDArray[np.int64]) -> Float:
@@ -106,77 +103,44 @@ def _between(knots: NDArray[np.int64], values: Float, ahead: NDArray[np.int64]) 
     return drawn
 
 
-def cycles_left(later: Later, end_ah: float, furthest: int | None = None) -> Left:
-    """Find where trajectories, and the edges of their 90 % band, fall to `end_ah`.
-
-    One that does not get there goes on, as far as `furthest` cycles (None: not at all), as it fell over the last two
-    thirds of its horizons, and its band goes on to widen.
-    """
-    band = NINETY * later.std_ah
-    slope, wider = np.zeros(len(band)), np.zeros(len(band))
-    if furthest is not None:
-        last, first = later.horizon[-1], int(np.searchsorted(later.horizon, later.horizon[-1] // 3))
-        slope = (later.mean_ah[:, -1] - later.mean_ah[:, first]) / (last - later.horizon[first])
-        wider = band[:, -1] / last
-    cycles, soonest, latest = (
-        _crossing(later.horizon, later.mean_ah + side * band, end_ah, slope + side * wider, furthest)
-        for side in (0.0, -1.0, 1.0)
-    )
-    return Left(cycles, soonest, latest, later.in_domain)
-
-
-def _crossing(horizon: NDArray[np.int64], curve: Float, end: float, slope: Float, furthest: int | None) -> Float:
-    """Say at how many cycles curves [n, ahead] first lie at `end` or below; inf: nowhere.
-
-    Those that do not are drawn on by their slope [n] (Ah a cycle), as far as `furthest`.
-    """
-    below = curve <= end
-    first = below.argmax(axis=1)
-    row = np.arange(len(curve))
-    after, before = curve[row, first], curve[row, np.maximum(first - 1, 0)]
-    share = np.where(after < before, (before - end) / np.where(after < before, before - after, 1.0), 1.0)
-    start = np.where(first > 0, horizon[np.maximum(first - 1, 0)], 0)
-    crossed = start + np.clip(share, 0.0, 1.0) * (horizon[first] - start)
-    crossed = np.where((first == 0) & below[:, 0], 0.0, crossed)
-    falls = slope < 0
-    on = np.where(falls, horizon[-1] + (end - curve[:, -1]) / np.where(falls, slope, 1.0), np.inf)
-    on = np.minimum(on, np.inf if furthest is None else furthest)
-    return np.where(np.isnan(curve).any(axis=1), np.nan, np.where(below.any(axis=1), crossed, on))
-
-
-def _shown(known: Known, events: Events, variant: Variant | None) -> dict[Variant, Float]:
+def shown(known: Known, events: Events, variant: Variant | None) -> dict[Variant, Float]:
     """Give what each variant, or one, sees of the events."""
     return {v: inputs(events, known.kind, v) for v in ([variant] if variant else VARIANTS)}
 
 
-def _ask(
+def ask(
     known: Known,
-    shown: Mapping[Variant, Float],
+    seen: Mapping[Variant, Float],
     models: Mapping[Variant, Regression],
-    horizon: int,
+    what: int | str,
     planned: Float | None = None,
 ) -> Answer:
-    """Ask each event's best model; NaN where there is none."""
-    size, nominal = len(next(iter(shown.values()))), known.kind.nominal_capacity_ah
+    """Ask each event's best model, in the models' unit; NaN where there is none. `what` is a key of `spread`."""
+    size = len(next(iter(seen.values())))
     answer = Answer(np.full(size, np.nan), np.full(size, np.nan), np.zeros(size, bool))
     used = known.kind.conditions
     open_rows = np.ones(size, bool)
-    for name in (v for v in VARIANTS if v in models and v in shown):
-        rows = np.flatnonzero(open_rows & np.all(np.isfinite(shown[name][:, used:]), axis=1))
+    for name in (v for v in VARIANTS if v in models and v in seen):
+        rows = np.flatnonzero(open_rows & np.all(np.isfinite(seen[name][:, used:]), axis=1))
         if not len(rows):
             continue
         open_rows[rows] = False
-        x = shown[name][rows]
+        x = seen[name][rows]
         if planned is not None:
             x[:, :used] = planned[rows, :used]
         x[:, :used], condition = settle(x[:, :used], known.conditions)
         near = condition >= 0
         said = models[name].predict(x)
-        factor = known.spread.get(f"{name}/{horizon}", np.ones(len(known.conditions)))
+        factor = known.spread.get(f"{name}/{what}", np.ones(len(known.conditions)))
         wider = np.where(near, factor[condition], factor.max())
-        answer.mean[rows], answer.std[rows] = said.mean * nominal, said.std * wider * nominal
+        answer.mean[rows], answer.std[rows] = said.mean, said.std * wider
         answer.in_domain[rows] = said.in_domain & near
     return answer
+
+
+def _in_ah(known: Known, share: Answer) -> Answer:
+    nominal = known.kind.nominal_capacity_ah
+    return Answer(share.mean * nominal, share.std * nominal, share.in_domain)
 
 
 def settle(use: Float, conditions: Float) -> tuple[Float, NDArray[np.int64]]:
@@ -199,6 +163,7 @@ def save(path: Path, known: Mapping[str, Known], about: Mapping[str, str]) -> No
     for name, one in known.items():
         models |= {f"{name}/now/{v}": m for v, m in one.now.items()}
         models |= {f"{name}/later/{v}/{h}": m for v, hs in one.later.items() for h, m in hs.items()}
+        models |= {f"{name}/left/{v}": m for v, m in one.left.items()}
     conditions = {name: one.conditions.tolist() for name, one in known.items()}
     spread = {name: {k: f.tolist() for k, f in one.spread.items()} for name, one in known.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -216,6 +181,7 @@ def load(path: Path = WEIGHTS) -> dict[str, Known]:
             {v: models[key] for v in VARIANTS if (key := f"{name}/now/{v}") in models},
             {v: {h: models[key] for h in KNOTS if (key := f"{name}/later/{v}/{h}") in models} for v in VARIANTS},
             {key: np.array(factors) for key, factors in spread[name].items()},
+            {v: models[key] for v in VARIANTS if (key := f"{name}/left/{v}") in models},
         )
         for name in conditions
     }

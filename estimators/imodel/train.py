@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from estimators.imodel.estimate import KNOTS, Known, settle
-from estimators.imodel.features import VARIANTS, Events, Kind, Variant, inputs
+from estimators.imodel.features import VARIANTS, Kind, Variant, inputs
+from estimators.imodel.left import END_SHARE, root
+from estimators.imodel.rows import ahead, until_end
 from estimators.regression.fit import boosting, by_cell, forest, measure, ridge, svr
 from estimators.regression.forms import Kernel
 from estimators.regression.inputs import Inputs
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from estimators.contract import Bool, Float
+    from estimators.imodel.rows import Rows
     from estimators.regression.forms import Form
 
 
@@ -75,6 +78,15 @@ LATER = Menu(
 LATER_BY_REST = Menu(
     {n: LATER.candidates[n] for n in ("svr", "boosting")}, (("svr",), ("boosting",), ("svr", "boosting")), 0.01
 )
+LEFT = Menu(
+    {
+        "fine svr": Candidate(_FINE, 40),
+        "finest svr": Candidate(_FINEST, 40),
+        "boosting": LATER.candidates["boosting"],
+    },
+    (("fine svr", "finest svr"), ("finest svr", "boosting")),
+    earned=0.01,
+)
 FEW = Menu(
     {
         "ridge": Candidate(ridge, 200),
@@ -90,20 +102,8 @@ FEWEST_CELLS = 4  # of fewer, smaller models are learnt
 USE_WEIGHS = 4.0  # rows of other temperatures and rates are so many times farther away than by their bare numbers
 CAUTION_NOW = 1.15  # cells differ: an interval that holds nine of ten rows of all holds fewer of the oddest
 CAUTION_LATER = 1.05
+CAUTION_LEFT = 1.2
 PRIOR_CELLS = 3.0  # a condition's deviation counts as if it had so many more cells like all others
-
-
-class Rows(NamedTuple):
-    """What is learnt from."""
-
-    events: Events
-    cell: NDArray[np.str_]  # [row]
-    cycle: NDArray[np.int64]  # [row]
-    capacity_ah: Float  # [row] NaN: not measured
-
-    def pick(self, rows: Bool) -> Rows:
-        """Take some rows."""
-        return Rows(self.events.pick(rows), self.cell[rows], self.cycle[rows], self.capacity_ah[rows])
 
 
 def learn(
@@ -146,18 +146,39 @@ def learn(
     )
 
 
+def learn_left(
+    known: Known,
+    rows: Rows,
+    variants: Sequence[Variant] = VARIANTS,
+    seed: int = 0,
+    told: Callable[[Found], None] | None = None,
+) -> Known:
+    """Add models of the cycles left, from cells that were seen to reach their end; nothing where these are too few."""
+    kind = known.kind
+    _, condition = settle(rows.events.use[:, : kind.conditions], known.conditions)
+    cycles = until_end(rows, END_SHARE * kind.nominal_capacity_ah)
+    models: dict[Variant, Regression] = {}
+    spread = dict(known.spread)
+    for variant in variants:
+        x = inputs(rows.events, kind, variant)
+        usable = np.isfinite(x).all(axis=1) & np.isfinite(cycles)
+        cell, group = rows.cell[usable], condition[usable]
+        cells = len(np.unique(cell))
+        if cells < FEWEST_CELLS:
+            return known
+        menu = LATER_BY_REST if variant == "rest" else LEFT
+        found = choose(x[usable], root(cycles[usable]), cell, group, menu, seed, kind.conditions)
+        models[variant] = found.model
+        spread[f"{variant}/left"] = by_condition(found.surprise, cell, group, len(known.conditions)) * CAUTION_LEFT
+        if told:
+            told(Found(kind.name, variant, None, found.chosen, found.rmse, cells, int(usable.sum())))
+    return replace(known, spread=spread, left=models)
+
+
 def _menu(variant: Variant, horizon: int) -> Menu:
     if variant == "rest":
         return LATER_BY_REST if horizon else NOW_BY_REST
     return LATER if horizon else NOW
-
-
-def ahead(rows: Rows, horizon: int) -> Float:
-    """Find each row's capacity (Ah) `horizon` cycles later [row]; NaN where it was not measured."""
-    if not horizon:
-        return rows.capacity_ah
-    known = {(c, n): q for c, n, q in zip(rows.cell, rows.cycle, rows.capacity_ah, strict=True)}
-    return np.array([known.get((c, n + horizon), np.nan) for c, n in zip(rows.cell, rows.cycle, strict=True)])
 
 
 class Found(NamedTuple):
@@ -165,17 +186,17 @@ class Found(NamedTuple):
 
     kind: str
     variant: Variant
-    horizon: int  # cycles ahead
+    horizon: int | None  # cycles ahead; None: it says how many are left
     members: tuple[str, ...]
-    rmse: float  # on cells left out, a share of the nominal capacity
+    rmse: float  # on cells left out, a share of the nominal capacity; of cycles left, in their root
     cells: int
     rows: int
 
     def __str__(self) -> str:
-        return (
-            f"{self.kind} from {self.variant}, {self.horizon} cycles ahead: {' + '.join(self.members)}, "
-            f"{100 * self.rmse:.2f} points off on cells left out"
-        )
+        about, off = "cycles left", f"{self.rmse:.2f} roots of a cycle"
+        if self.horizon is not None:
+            about, off = f"{self.horizon} cycles ahead", f"{100 * self.rmse:.2f} points"
+        return f"{self.kind} from {self.variant}, {about}: {' + '.join(self.members)}, {off} off on cells left out"
 
 
 class Choice(NamedTuple):

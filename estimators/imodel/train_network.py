@@ -9,13 +9,14 @@ import torch
 
 from estimators.imodel.mixture import Mixture
 from estimators.imodel.network import STEP, STEPS, Network, Seen, seen
-from estimators.imodel.train import ahead, thin
+from estimators.imodel.rows import ahead
+from estimators.imodel.train import thin
 from estimators.regression.fit import by_cell
 
 if TYPE_CHECKING:
     from estimators.contract import Bool, Float
     from estimators.imodel.features import Kind
-    from estimators.imodel.train import Rows
+    from estimators.imodel.rows import Rows
 
 BALANCE = 3e-3  # weight of the experts' evenness, beside a loss of the order of 0.1
 UPDATES, BATCH, RATE, DECAY = 1000, 128, 4e-3, 1e-3

@@ -1,9 +1,8 @@
-import numpy as np
 import polars
 import pytest
 
 from daemon.errors import UsageError
-from daemon.tables import cycles_left, relaxation
+from daemon.tables import cycles_left
 from daemon.tables.cases import Options, score, write
 from tests.daemon.tables import charge_ends
 from tests.daemon.tables.relaxation_files import zhu_like
@@ -14,19 +13,6 @@ def folder(tmp_path, frame):
     return tmp_path
 
 
-def test_cycles_left_are_counted_to_where_the_line_between_two_measurements_meets_the_end(tmp_path):
-    (table,) = relaxation.read(folder(tmp_path, zhu_like(1, 100)))
-    left = cycles_left.until_end(table)
-    assert left[0] == pytest.approx(75.0 - 2.0)  # 0.95 - 0.002 a cycle is at 0.8 in cycle 75; the first row is cycle 2
-    assert np.isfinite(left[:73]).all()
-    assert np.isnan(left[74:]).all()
-
-
-def test_a_cell_that_was_not_seen_to_reach_its_end_has_no_truth(tmp_path):
-    (table,) = relaxation.read(folder(tmp_path, zhu_like(1, 40)))
-    assert np.isnan(cycles_left.until_end(table)).all()
-
-
 def test_cells_that_trained_nothing_are_told_their_end_with_an_interval(tmp_path):
     where = folder(tmp_path, zhu_like(8, 160))
     (cases,) = cycles_left.evaluate(where, Options("rul", folds=2))
@@ -34,12 +20,12 @@ def test_cells_that_trained_nothing_are_told_their_end_with_an_interval(tmp_path
     assert service.target == "rul_cycle"
     assert service.mae < 10.0
     assert service.held_percent > 60.0
-    assert "line" in cases.said
+    assert {"trajectory", "line"} < set(cases.said)
     write(tmp_path / "p.csv", [cases])
     assert {"predicted", "predicted_std", "truth"} <= set(polars.read_csv(tmp_path / "p.csv").columns)
 
 
-def test_a_row_without_a_trajectory_is_named(tmp_path):
+def test_a_row_that_nothing_was_seen_of_is_named(tmp_path):
     frame = zhu_like(2, 20)
     blank = [polars.when(polars.col("cycle") == 5).then(None).otherwise(polars.col(c)).alias(c) for c in frame.columns]
     gone = frame.with_columns(b for b, c in zip(blank, frame.columns, strict=True) if c.startswith(("relax", "dq")))

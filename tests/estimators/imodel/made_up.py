@@ -3,7 +3,7 @@
 import numpy as np
 
 from estimators.imodel.features import KINDS, Events
-from estimators.imodel.train import Rows
+from estimators.imodel.rows import Rows
 
 NCA = KINDS["nca"]
 

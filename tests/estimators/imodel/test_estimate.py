@@ -3,8 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from estimators.imodel.estimate import KNOTS, Later, capacity, cycles_left, load, save, settle, trajectory
-from estimators.imodel.train import ahead, learn
+from estimators.imodel.estimate import KNOTS, capacity, load, save, settle, trajectory
+from estimators.imodel.rows import ahead
+from estimators.imodel.train import learn
 from tests.estimators.imodel.made_up import NCA, rows
 
 ALL = rows()
@@ -62,25 +63,6 @@ def test_planned_use_is_a_scenario_of_another_domain_and_changes_the_fade(known)
     assert as_now.in_domain.all()
     assert not warm.in_domain.any()
     assert not np.allclose(warm.mean_ah, as_now.mean_ah)
-
-
-def test_cycles_left_are_where_the_trajectory_and_its_band_cross_the_end():
-    horizon = np.array([0, 50, 100])
-    mean = np.array([[3.0, 2.9, 2.7], [3.0, 2.99, 2.98], [2.5, 2.4, 2.3], [np.nan] * 3])
-    left = cycles_left(Later(horizon, mean, np.full((4, 3), 0.05), np.ones(4, bool)), 2.8)
-    assert left.cycles == pytest.approx([75.0, np.inf, 0.0, np.nan], nan_ok=True)
-    assert left.soonest[0] < 75 < left.latest[0]
-    assert left.soonest[1] == np.inf
-
-
-def test_a_trajectory_that_ends_before_the_cell_does_goes_on_as_it_fell_but_not_for_ever():
-    horizon = np.array([0, 50, 100, 150])
-    mean = np.array([[3.4, 3.3, 3.2, 3.1], [3.4, 3.4, 3.4, 3.4], [2.9, 2.7, 2.6, 2.5]])
-    later = Later(horizon, mean, np.full((3, 4), 0.05), np.ones(3, bool))
-    left = cycles_left(later, 2.8, furthest=600)
-    assert left.cycles == pytest.approx([300.0, 600.0, 25.0])
-    assert left.soonest[0] < 250 < 350 < left.latest[0]
-    assert cycles_left(later, 2.8).cycles[0] == np.inf
 
 
 def test_what_is_kept_says_the_same_afterwards(known, tmp_path):

@@ -8,7 +8,8 @@ from estimators.imodel.estimate import capacity
 from estimators.imodel.features import KINDS
 from estimators.imodel.mixture import load_mixture, save_mixture
 from estimators.imodel.network import STEPS, Network, seen
-from estimators.imodel.train import ahead, learn
+from estimators.imodel.rows import ahead
+from estimators.imodel.train import learn
 from estimators.imodel.train_network import fit_mixture
 from tests.estimators.imodel.made_up import NCA, rows
 

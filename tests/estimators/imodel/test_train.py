@@ -10,7 +10,6 @@ from estimators.imodel.train import (
     USE_WEIGHS,
     Candidate,
     Menu,
-    ahead,
     by_condition,
     choose,
     learn,
@@ -24,15 +23,6 @@ from tests.estimators.imodel.made_up import NCA, rows
 RANDOM = np.random.default_rng(0)
 CELL = np.repeat([f"c{i}" for i in range(10)], 30)
 GROUP = np.repeat(np.arange(10) % 2, 30)
-
-
-def test_a_later_capacity_is_that_of_the_same_cell_so_many_cycles_on():
-    some = rows(cells=2, cycles=20)
-    later = ahead(some, 5)
-    for name in ("cell0", "cell1"):
-        mine = some.cell == name
-        assert later[mine][:15] == pytest.approx(some.capacity_ah[mine][5:])
-        assert np.isnan(later[mine][15:]).all()
 
 
 def test_the_mean_that_is_nearest_on_cells_left_out_is_kept():
