@@ -91,8 +91,18 @@ def network_section(argv: Sequence[str], split: Split, recipe: Recipe, validated
     return "\n".join(lines)
 
 
-def tuned_section(argv: Sequence[str], tuned: Tuned, like: str, train: Sequence[Run], held_out: Sequence[str]) -> str:
-    """Write how a similar type's network was tuned, or why it stays as it was."""
+def tuned_section(
+    argv: Sequence[str],
+    tuned: Tuned,
+    like: str,
+    train: Sequence[Run],
+    held_out: Sequence[str],
+    published_point: tuple[float, float],
+) -> str:
+    """Write how a similar type's network was tuned, or why it stays as it was; what it is worth to what is published.
+
+    `published_point`: the error of what is published, with the network and without it.
+    """
     before, after = tuned.before, tuned.after
     lines = [
         *_made("## Network", argv),
@@ -105,6 +115,9 @@ def tuned_section(argv: Sequence[str], tuned: Tuned, like: str, train: Sequence[
     ]
     if not tuned.kept:
         lines += ["", "The tuned one was not better: the weights are those from before, calibrated anew."]
+    with_it, without = published_point
+    verdict = "it is kept" if with_it < without else "it is left out"
+    lines += ["", f"`fused` is off by {with_it:.2f} points with this network and by {without:.2f} without: {verdict}."]
     return "\n".join(lines)
 
 

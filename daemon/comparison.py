@@ -9,7 +9,7 @@ import numpy as np
 from daemon.evaluate import Case, evaluate, usable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from daemon.config import EstimatorName
     from daemon.runs import Run
@@ -23,8 +23,13 @@ WORTH_POINT = 0.05  # another must be better by so much to be published in its p
 Figures = dict["EstimatorName", tuple[float, ...]]  # mean absolute error in points of each of CASES
 
 
-def figures(cell_type: CellType, runs: list[Run], progress: Callable[[float], None]) -> Figures:
-    """Measure every estimator that the cell type can serve, on each case, as the service would run it."""
+def figures(
+    cell_type: CellType,
+    runs: list[Run],
+    progress: Callable[[float], None],
+    estimators: Sequence[EstimatorName] | None = None,
+) -> Figures:
+    """Measure estimators (None: all that the cell type can serve) on each case, as the service would run them."""
     offset = OFFSET_C_RATE * cell_type.nominal_capacity_ah
     cases = [
         Case(CASES[0]),
@@ -33,12 +38,17 @@ def figures(cell_type: CellType, runs: list[Run], progress: Callable[[float], No
         Case(CASES[3], offset_ampere=-offset),
     ]
     found: dict[tuple[str, str], list[float]] = {}
-    estimators = list(usable(cell_type))
-    for trace in evaluate(cell_type, runs, estimators, cases, progress):
+    asked = list(usable(cell_type)) if estimators is None else list(estimators)
+    for trace in evaluate(cell_type, runs, asked, cases, progress):
         error = np.abs(trace.error[np.isfinite(trace.truth)])
         if len(error):
             found.setdefault((trace.estimator, trace.case), []).append(float(error.mean()))
-    return {name: tuple(float(np.mean(found[name, case])) for case in CASES) for name in estimators}
+    return {name: tuple(float(np.mean(found[name, case])) for case in CASES) for name in asked}
+
+
+def published_point(cell_type: CellType, runs: list[Run], progress: Callable[[float], None]) -> float:
+    """Measure what is published by default: its mean over the cases, in points."""
+    return float(np.mean(figures(cell_type, runs, progress, [PUBLISHED])[PUBLISHED]))
 
 
 def best(measured: Figures) -> EstimatorName:

@@ -1,4 +1,4 @@
-"""A similar type's network, tuned to one's own logs: briefly, and kept only where logs held out say it is better."""
+"""A similar type's network, tuned to one's own logs: briefly, and as it was where logs held out say that was better."""
 
 from __future__ import annotations
 

@@ -144,11 +144,17 @@ def _estimators(
 
 
 def _tune(args: argparse.Namespace, blind: CellType, similar: Similar, parts: Parts) -> None:
-    """Tune the similar type's network into --out, where there is one and none is trained there by a recipe."""
+    """Tune the similar type's network into --out, where there is one and none is trained there by a recipe.
+
+    It stays there only if what is published is nearer with it than without.
+    """
     import torch
 
     from daemon.card import tuned_section, write_section
+    from daemon.comparison import published_point
     from daemon.fine_tuning import TooLittleError, fine_tune, to_measure
+    from daemon.similar import write
+    from estimators.cell_type import NETWORK_FILE
     from estimators.cross_stitch import weights
 
     if args.network_minutes <= 0.0:
@@ -168,10 +174,18 @@ def _tune(args: argparse.Namespace, blind: CellType, similar: Similar, parts: Pa
         _say(f"network not tuned: {err}")
         return
     weights.save(tuned.weights, args.out)
+    assert blind.folder is not None
+    helped = write(blind.folder.with_name("helped"), blind, blind.tables(), args.out)
+    point = published_point(helped, chosen_on, _Share("measuring with the network"))
+    without_point = published_point(blind, chosen_on, _Share("measuring without it"))
     names = [run.name for run in chosen_on]
-    section = tuned_section(sys.argv, tuned, similar.cell_type.name, parts.train, names)
+    section = tuned_section(sys.argv, tuned, similar.cell_type.name, parts.train, names, (point, without_point))
     write_section(args.out / "CARD.md", blind.name, section)
-    _say(f"wrote the network to {args.out}")
+    if point < without_point:
+        _say(f"wrote the network to {args.out}")
+    else:
+        (args.out / NETWORK_FILE).unlink()
+        _say(f"the network is left out: {point:.2f} points with it, {without_point:.2f} without")
 
 
 def _publish(path: Path, chosen: str) -> None:

@@ -1,5 +1,8 @@
 """`bmsd fit` from simulated logs to a folder that the filter can load."""
 
+import shutil
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -8,6 +11,7 @@ import yaml
 from daemon.cli import main
 from estimators.cell_type import CellType
 from estimators.cross_stitch import weights
+from estimators.cross_stitch.network import Network
 from estimators.ekf import Ekf
 from simulators.recording import simulate
 
@@ -86,9 +90,21 @@ def test_the_generic_network_is_tuned_and_stands_in_the_folder(logs, tmp_path, c
     card = (out / "CARD.md").read_text()
     assert "The weights of generic-nca, trained further: " in card
     assert "- after: " in card
+    assert "without: it is kept" in card
     shown = capsys.readouterr()
     assert "| cross_stitch | after |" in shown.out
     assert "h of logs" in shown.err
+
+
+def test_a_network_with_which_nothing_is_nearer_is_left_out(logs, tmp_path, capsys):
+    like = shutil.copytree(CellType.load("generic-nca").folder, tmp_path / "ignorant")
+    known = weights.load(like)
+    weights.save(replace(known, network=Network()), like)  # knows nothing
+    out = tmp_path / "my-cell"
+    assert fit(logs, out, "--like", like, "--reference-soh", 0.95, minutes="0.001") == 0
+    assert not (out / "cross_stitch.safetensors").exists()
+    assert "the network is left out" in capsys.readouterr().err
+    assert "without: it is left out" in (out / "CARD.md").read_text()
 
 
 def test_a_network_that_has_a_recipe_of_its_own_is_not_tuned_over(logs, tmp_path, capsys):
