@@ -98,10 +98,12 @@ def tuned_section(
     train: Sequence[Run],
     held_out: Sequence[str],
     published_point: tuple[float, float],
+    *,
+    kept: bool,
 ) -> str:
     """Write how a similar type's network was tuned, or why it stays as it was; what it is worth to what is published.
 
-    `published_point`: the error of what is published, with the network and without it.
+    `published_point`: the error of what is published, with the network and without it; `kept`: with it, from now on.
     """
     before, after = tuned.before, tuned.after
     lines = [
@@ -116,7 +118,7 @@ def tuned_section(
     if not tuned.kept:
         lines += ["", "The tuned one was not better: the weights are those from before, calibrated anew."]
     with_it, without = published_point
-    verdict = "it is kept" if with_it < without else "it is left out"
+    verdict = "it is kept" if kept else "it is left out"
     lines += ["", f"`fused` is off by {with_it:.2f} points with this network and by {without:.2f} without: {verdict}."]
     return "\n".join(lines)
 

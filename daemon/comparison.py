@@ -19,6 +19,7 @@ START_ERROR, OFFSET_C_RATE = 0.3, 0.1
 CASES = ("right start", "30 points wrong", "+0.1 C", "-0.1 C")
 PUBLISHED: EstimatorName = "fused"
 WORTH_POINT = 0.05  # another must be better by so much to be published in its place
+WORTH_SHARE = 0.1  # of the error must go by a network, if it is to be stepped each second
 
 Figures = dict["EstimatorName", tuple[float, ...]]  # mean absolute error in points of each of CASES
 
@@ -49,6 +50,11 @@ def figures(
 def published_point(cell_type: CellType, runs: list[Run], progress: Callable[[float], None]) -> float:
     """Measure what is published by default: its mean over the cases, in points."""
     return float(np.mean(figures(cell_type, runs, progress, [PUBLISHED])[PUBLISHED]))
+
+
+def worth(with_network: float, without: float) -> bool:
+    """Tell from what is published, in points, whether a network earns its place."""
+    return with_network < (1.0 - WORTH_SHARE) * without
 
 
 def best(measured: Figures) -> EstimatorName:

@@ -146,12 +146,12 @@ def _estimators(
 def _tune(args: argparse.Namespace, blind: CellType, similar: Similar, parts: Parts) -> None:
     """Tune the similar type's network into --out, where there is one and none is trained there by a recipe.
 
-    It stays there only if what is published is nearer with it than without.
+    It stays there only if what is published is clearly nearer with it than without.
     """
     import torch
 
     from daemon.card import tuned_section, write_section
-    from daemon.comparison import published_point
+    from daemon.comparison import published_point, worth
     from daemon.fine_tuning import TooLittleError, fine_tune, to_measure
     from daemon.similar import write
     from estimators.cell_type import NETWORK_FILE
@@ -179,9 +179,10 @@ def _tune(args: argparse.Namespace, blind: CellType, similar: Similar, parts: Pa
     point = published_point(helped, chosen_on, _Share("measuring with the network"))
     without_point = published_point(blind, chosen_on, _Share("measuring without it"))
     names = [run.name for run in chosen_on]
-    section = tuned_section(sys.argv, tuned, similar.cell_type.name, parts.train, names, (point, without_point))
+    points, kept = (point, without_point), worth(point, without_point)
+    section = tuned_section(sys.argv, tuned, similar.cell_type.name, parts.train, names, points, kept=kept)
     write_section(args.out / "CARD.md", blind.name, section)
-    if point < without_point:
+    if kept:
         _say(f"wrote the network to {args.out}")
     else:
         (args.out / NETWORK_FILE).unlink()

@@ -1,6 +1,6 @@
 """Which estimator is published by what was measured."""
 
-from daemon.comparison import best, table
+from daemon.comparison import best, table, worth
 
 
 def test_the_fused_one_is_published_unless_another_is_clearly_better():
@@ -16,3 +16,8 @@ def test_before_and_after_stand_below_each_other():
         "| ekf | before | 1.00 | 2.00 | 3.00 | 4.00 | 2.50 |",
         "| ekf | after | 0.50 | 0.50 | 0.50 | 0.50 | 0.50 |",
     ]
+
+
+def test_a_network_earns_its_place_by_a_tenth_of_the_error():
+    assert worth(0.85, 1.0)
+    assert not worth(0.95, 1.0)
