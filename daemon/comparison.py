@@ -19,7 +19,7 @@ START_ERROR, OFFSET_C_RATE = 0.3, 0.1
 CASES = ("right start", "30 points wrong", "+0.1 C", "-0.1 C")
 PUBLISHED: EstimatorName = "fused"
 WORTH_POINT = 0.05  # another must be better by so much to be published in its place
-WORTH_SHARE = 0.1  # of the error must go by a network, if it is to be stepped each second
+WORTH_SHARE = 0.05  # of the error must go by a network, if it is to be stepped each second
 
 Figures = dict["EstimatorName", tuple[float, ...]]  # mean absolute error in points of each of CASES
 

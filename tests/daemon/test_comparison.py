@@ -18,6 +18,6 @@ def test_before_and_after_stand_below_each_other():
     ]
 
 
-def test_a_network_earns_its_place_by_a_tenth_of_the_error():
-    assert worth(0.85, 1.0)
-    assert not worth(0.95, 1.0)
+def test_a_network_earns_its_place_by_a_twentieth_of_the_error():
+    assert worth(0.94, 1.0)
+    assert not worth(0.96, 1.0)
