@@ -77,22 +77,30 @@ def measured(run: LabelledRun, cell_type: CellType, soh: float) -> Run:
 def simulated(what: Simulated, cell_type: CellType, measured_seconds: int) -> list[Run]:
     """Simulate what a recipe asks for; beside so many measured seconds its share counts, without any there is none."""
     random = np.random.default_rng(what.seed)
-    recording = simulate(
-        what.cells,
-        what.seconds,
-        what.seed,
-        chemistry=what.chemistry,
-        nominal_capacity_ah=cell_type.nominal_capacity_ah,
-        ambient_temperature_celsius=random.uniform(*what.temperature_celsius, what.cells),
-        initial_soh=random.uniform(*what.soh, what.cells),
-    )
+    ambient_celsius, soh = (random.uniform(*bounds, what.cells) for bounds in (what.temperature_celsius, what.soh))
+    seconds = what.cells * what.seconds
+    share = what.share / (1.0 - what.share) * measured_seconds / seconds if measured_seconds else 1.0
     nominal = cell_type.soc_reference == "nominal"  # as if every cell had the type's SOH: see CrossStitch
-    soc = 1.0 - (1.0 - recording.soc) * np.float32(cell_type.typical_soh) if nominal else recording.soc
-    c_rate = recording.current_ampere / np.float32(cell_type.nominal_capacity_ah)
-    voltage = recording.voltage_volt if what.own_voltage else _voiced(recording, cell_type, random)
-    share = what.share / (1.0 - what.share) * measured_seconds / soc.size if measured_seconds else 1.0
-    columns = (voltage, c_rate, recording.temperature_celsius, soc, recording.soh)
-    return [Run(f"simulated-{i}", *row, share) for i, row in enumerate(zip(*columns, strict=True))]
+    runs: dict[int, Run] = {}
+    for nth, physics in enumerate(what.physics):
+        cells = range(nth, what.cells, len(what.physics))
+        recording = simulate(
+            len(cells),
+            what.seconds,
+            what.seed,
+            chemistry=what.chemistry,
+            nominal_capacity_ah=cell_type.nominal_capacity_ah,
+            ambient_temperature_celsius=ambient_celsius[cells.start :: cells.step],
+            initial_soh=soh[cells.start :: cells.step],
+            physics=physics,
+        )
+        soc = 1.0 - (1.0 - recording.soc) * np.float32(cell_type.typical_soh) if nominal else recording.soc
+        c_rate = recording.current_ampere / np.float32(cell_type.nominal_capacity_ah)
+        voltage = recording.voltage_volt if what.own_voltage else _voiced(recording, cell_type, random)
+        columns = (voltage, c_rate, recording.temperature_celsius, soc, recording.soh)
+        rows = zip(*columns, strict=True)
+        runs |= {i: Run(f"simulated-{i}", *row, share) for i, row in zip(cells, rows, strict=True)}
+    return [runs[i] for i in sorted(runs)]
 
 
 def _voiced(recording: Recording, cell_type: CellType, random: np.random.Generator) -> NDArray[np.float32]:

@@ -80,6 +80,7 @@ def _train_network(args: argparse.Namespace) -> int:
     import torch
 
     from daemon.card import network_section, write_section
+    from daemon.errors import UsageError
     from daemon.training_runs import gather
     from estimators.cell_type import NETWORK_FILE
     from estimators.cross_stitch import weights
@@ -90,7 +91,11 @@ def _train_network(args: argparse.Namespace) -> int:
     if args.search is not None:
         _may_search(args.search)
     cell_type, recipe = _recipe(args)
-    split = gather(recipe, cell_type, Path(args.data) if args.data else None)
+    try:
+        split = gather(recipe, cell_type, Path(args.data) if args.data else None)
+    except (ValueError, ModuleNotFoundError) as err:
+        mend = "mend `simulated` in the recipe; PyBaMM comes with `pip install 'bmsd[train]'`"
+        raise UsageError(str(err), where=str(cell_type.folder / "training.yaml"), mend=mend) from err
     hours = sum(map(len, split.train)) / 3600
     _say(f"{len(split.train)} training runs of {hours:.0f} h, {len(split.validation)} validation runs")
     if args.search is not None:

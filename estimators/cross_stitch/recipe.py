@@ -21,6 +21,7 @@ class Simulated:
     soh: tuple[float, float] = (0.7, 1.0)
     own_voltage: bool = True  # False: the voltage is made by the cell type's own tables from current and SOC
     share: float = 0.5  # of the seconds drawn, where there are measured ones too
+    physics: tuple[str, ...] = ("circuit",)  # that cells are shared out over; `spme` is PyBaMM's
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,3 +53,15 @@ def test_a_simulated_cell_speaks_with_the_hysteresis_of_the_tables(tmp_path, cel
         more = b.voltage_volt - a.voltage_volt
         assert more[0] == pytest.approx(0.0, abs=0.001)  # nobody knows where it stands at first
         assert 0.02 < np.abs(more).max() < 0.0401
+
+
+def test_cells_are_shared_out_over_the_physics_that_are_named():
+    pytest.importorskip("pybamm", reason="PyBaMM is not installed: pip install 'bmsd[train]'")
+    nca = CellType.load("generic-nca")
+    what = Simulated("nca", cells=3, seconds=600, temperature_celsius=(20.0, 30.0))
+    one, both = (simulated(replace(what, physics=("circuit", name)), nca, 0) for name in ("circuit", "spme"))
+    assert [run.name for run in both] == ["simulated-0", "simulated-1", "simulated-2"]
+    assert [run.soh[0] for run in both] == pytest.approx([run.soh[0] for run in one], abs=0.01)
+    apart = [np.abs(a.voltage_volt - b.voltage_volt).max() for a, b in zip(both, one, strict=True)]
+    assert apart[0] == apart[2] == 0.0
+    assert apart[1] > 1e-4

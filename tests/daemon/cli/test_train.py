@@ -73,6 +73,13 @@ def test_a_setting_that_does_not_exist_is_named(cell_type, capsys):
     assert "stepps" in capsys.readouterr().err
 
 
+def test_a_physics_that_does_not_exist_is_named(cell_type, capsys):
+    recipe = {"simulated": {"chemistry": "nca", "cells": 2, "seconds": 600, "physics": ["circuit", "tea leaves"]}}
+    (cell_type / "training.yaml").write_text(yaml.safe_dump(recipe))
+    assert train(cell_type) == 2
+    assert "no physics `tea leaves`; there are circuit, spme" in capsys.readouterr().err
+
+
 def test_a_search_leaves_the_best_settings(cell_type, tmp_path):
     pytest.importorskip("optuna", reason="Optuna is not installed: pip install 'bmsd[train]'")
     assert train(cell_type, "--search", "2") == 0
