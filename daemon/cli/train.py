@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from estimators.cross_stitch.recipe import Recipe
 
 EXAMPLE = "bmsd train cross-stitch --cell-type panasonic-18650pf --data shared/data --out weights/"
+SEARCHED = "multitask"  # of the health checks, the one that has settings to search for
 SEARCH_STEPS = 300  # of the recipe's batch, for each of the settings that --search tries
 
 
@@ -59,11 +60,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _train_on_tables(args: argparse.Namespace) -> int:
-    """Train a health check's models."""
+    """Train a health check's models, or search for their settings."""
     from importlib.util import find_spec
 
     from daemon.errors import UsageError
     from daemon.tables.models import home
+
+    if args.calibrate_only or (args.search is not None and args.model != SEARCHED):
+        option, for_whom = ("--calibrate-only", "") if args.calibrate_only else ("--search", f" and {SEARCHED}")
+        raise UsageError(f"{option} is for cross-stitch{for_whom} alone", where=args.model, mend="leave it out")
+    if args.search is not None:
+        _may_search(args.search)
 
     if find_spec("sklearn") is None:
         raise UsageError("scikit-learn is not installed", where=args.model, mend="pip install 'bmsd[train]'")
@@ -71,7 +78,12 @@ def _train_on_tables(args: argparse.Namespace) -> int:
         raise UsageError(
             f"no folder {args.data}", where="--data", mend="name the folder of data sets, or set BMSD_DATA"
         )
-    home(args.model).train(Path(args.data), args.out, args.seed, _say)
+    if args.search is None:
+        home(args.model).train(Path(args.data), args.out, args.seed, _say)
+        return 0
+    from daemon.tables.multitask_search import settings_found
+
+    settings_found(Path(args.data), args.work / args.model, args.search, args.seed, _say)
     return 0
 
 

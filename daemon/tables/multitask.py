@@ -56,13 +56,13 @@ def train(folder: Path, out: Path | None, seed: int, progress: Callable[[str], N
     """Learn from every set under `folder` that has a charge's sixteen numbers; write weights and their card."""
     from daemon.tables.multitask_card import card
 
-    found = read(_home_of_data(folder))
+    found = read(home_of_data(folder))
     shipped: dict[str, Model] = {}
     about: dict[str, str] = {}
     scores: list[Score] = []
     for cycles in found.sets:
         rows = learning.thinned(cycles.cell, np.ones(len(cycles.cell), bool), MOST)
-        lessons = [lesson.pick(rows) for lesson in _lessons(cycles)]
+        lessons = [lesson.pick(rows) for lesson in lessons_of(cycles)]
         crossed = learning.cross(lessons, {lesson.target: MEMBERS for lesson in lessons}, FOLDS, seed)
         studied = compare(lessons, FOLDS, seed)
         set_name = cycles.configuration.name
@@ -108,7 +108,7 @@ def _unseen(found: Folder, options: Options, targets: tuple[str, ...]) -> list[C
     """Learn anew without some of the cells."""
     cases = []
     for cycles in found.sets:
-        lessons = _lessons(cycles)
+        lessons = lessons_of(cycles)
         wanted = {lesson.target: MEMBERS for lesson in lessons if lesson.target in targets}
         for draw in range(options.seeds if wanted else 0):
             name = f"{cycles.configuration.name}, unseen cells" + (f", draw {draw + 1}" if options.seeds > 1 else "")
@@ -174,7 +174,7 @@ def _lesson(cycles: Cycles, seen: Views, target: str) -> Lesson:
     return Lesson(target, seen, _value(cycles, target), cycles.cell, cycles.protocol)
 
 
-def _lessons(cycles: Cycles) -> list[Lesson]:
+def lessons_of(cycles: Cycles) -> list[Lesson]:
     """Make a lesson of each target that enough cells have a label of."""
     seen = _views(cycles)
     lessons = [_lesson(cycles, seen, target) for target in TARGETS]
@@ -188,7 +188,7 @@ def _weights() -> tuple[dict[str, Model], dict[str, str]]:
         raise WeightsError(str(err), where=str(WEIGHTS), mend="make them: bmsd train multitask") from err
 
 
-def _home_of_data(folder: Path) -> Path:
+def home_of_data(folder: Path) -> Path:
     """Find the one folder of data sets that has them; `folder` itself may be it. Raises UsageError."""
     from daemon.tables.cycle_features import looks_like
 

@@ -1,7 +1,8 @@
 """Score capacity of later cycles, each row taken alone; cells are in the form that `relaxation.py` reads.
 
-`trajectory` is what the service says, `imodel` the mixture of experts. Beside both: the capacity held, and what a
-cell's measured past foretells. Training makes all of them, and the SOH now that `health.py` scores.
+`trajectory` is what the service says, `imodel` the mixture of experts. Beside both: one plain method for every number
+of cycles, the capacity held, and what a cell's measured past foretells. Training makes all of them, and the SOH now
+that `health.py` scores.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from daemon.tables.cases import Cases
 from daemon.tables.folds import FEWEST_CELLS, unseen
 from daemon.tables.relaxation import read
 from daemon.tables.relaxation_card import written
-from estimators.imodel.estimate import WEIGHTS, Known, load, save, trajectory
+from estimators.imodel.estimate import KNOTS, WEIGHTS, Known, load, save, trajectory
 from estimators.imodel.mixture import Mixture, load_mixture, save_mixture
 from estimators.imodel.plain import from_past, hold
 from estimators.imodel.rows import ahead
-from estimators.imodel.train import Found, learn, learn_left
+from estimators.imodel.train import Found, learn, learn_left, plain
 from estimators.imodel.train_network import fit_mixture
 from estimators.regression.regression import Answer
 
@@ -55,7 +56,11 @@ def evaluate(folder: Path, options: Options) -> list[Cases]:
         known = learn(learnt.kind, learnt.rows, ["both"], seed=seed)
         wanted = options.model == IMODEL or not options.alone
         mixture = fit_mixture(learnt.kind, learnt.rows, seed) if wanted else None
-        return _answers(held, known, mixture, horizon, options)
+        said = _answers(held, known, mixture, horizon, options)
+        for name, one in {} if options.alone else plain(learnt.kind, learnt.rows, "both", seed, KNOTS).items():
+            later = trajectory(one, held.events, horizon)
+            said[name] = _flat(later.mean_ah, later.std_ah, later.in_domain)
+        return said
 
     labelled = [t.pick(np.isfinite(t.capacity_ah)) for t in tables]
     return [_cases(t, name, horizon, said) for t in labelled for name, said in unseen(t, options, ask)]

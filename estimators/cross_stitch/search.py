@@ -1,4 +1,4 @@
-"""A bounded search for the settings of a training, by Optuna's sampler: short trainings, the poor ones ended early.
+"""A bounded search for the settings of a training, by short trainings.
 
 Every trial sees as many seconds of data, whatever its batch. What is compared is the sum of the mean absolute
 errors of SOC and SOH over the validation runs.
@@ -18,6 +18,7 @@ from estimators.cross_stitch.calibrate import errors
 from estimators.cross_stitch.network import Network
 from estimators.cross_stitch.train import Settings, train
 from estimators.cross_stitch.windows import Run
+from estimators.search import best_of, report
 
 if TYPE_CHECKING:
     import optuna
@@ -46,23 +47,11 @@ def search(
 
     A trial is as long as `settings` says for its batch. Raises ModuleNotFoundError where Optuna is not installed.
     """
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(
-        sampler=optuna.samplers.TPESampler(seed=settings.seed),
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=3),
-    )
 
     def objective(trial: optuna.Trial) -> float:
         return _trial(trial, begin(), training, validation, _short(settings, drawn(trial)), initial_soh)
 
-    def tell(_: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
-        error = "ended early" if trial.value is None else f"{trial.value:.3f} points"
-        say(f"trial {trial.number + 1}/{trials}: {error}  {trial.params}")
-
-    study.optimize(objective, n_trials=trials, callbacks=[tell])
-    return study.best_params, study.best_value
+    return best_of(objective, trials, settings.seed, say, "points")
 
 
 def drawn(trial: optuna.Trial) -> dict[str, Any]:
@@ -87,16 +76,12 @@ def _trial(
     initial_soh: float | None,
 ) -> float:
     """Train once and give the last error. Raises TrialPruned where it lags behind the trials before."""
-    import optuna
-
     seen: list[float] = []
 
     def look(average: Network) -> str:
         found = errors(average, validation, initial_soh)
         seen.append(100.0 * float(np.mean([np.abs(e.soc).mean() + np.abs(e.soh).mean() for e in found])))
-        trial.report(seen[-1], len(seen))
-        if trial.should_prune():
-            raise optuna.TrialPruned
+        report(trial, seen[-1], len(seen))
         return ""
 
     with tempfile.TemporaryDirectory() as folder:

@@ -251,14 +251,21 @@ def by_condition(surprise: Float, cell: NDArray[np.str_], group: NDArray[np.int6
     return np.asarray(np.sqrt(total / count / usual))
 
 
-def plain(kind: Kind, rows: Rows, variant: Variant, seed: int = 0) -> dict[str, Known]:
-    """Learn capacity now by one method each, nothing chosen and no deviation known: what stands beside a default."""
-    x, y = inputs(rows.events, kind, variant), rows.capacity_ah / kind.nominal_capacity_ah
-    usable = np.isfinite(x).all(axis=1) & np.isfinite(y)
-    use = np.unique(rows.events.use[usable, : kind.conditions], axis=0)
-    scale, members = _members(x[usable], y[usable], rows.cell[usable], PLAIN, seed)
-    unknown = Noise(np.nan, np.nan)
-    return {n: Known(kind, use, {variant: Regression(scale, (m,), unknown)}) for n, m in members.items()}
+def plain(kind: Kind, rows: Rows, variant: Variant, seed: int = 0, horizons: Sequence[int] = ()) -> dict[str, Known]:
+    """Learn capacity by one method each, nothing chosen and no deviation known: what stands beside a default."""
+    x = inputs(rows.events, kind, variant)
+    seen = np.isfinite(x).all(axis=1)
+    use = np.unique(rows.events.use[seen & np.isfinite(rows.capacity_ah), : kind.conditions], axis=0)
+    fitted: dict[str, dict[int, Regression]] = {name: {} for name in PLAIN}
+    for horizon in (0, *horizons):
+        y = ahead(rows, horizon) / kind.nominal_capacity_ah
+        usable = seen & np.isfinite(y)
+        if not usable.any():
+            continue
+        scale, members = _members(x[usable], y[usable], rows.cell[usable], PLAIN, seed)
+        for name, member in members.items():
+            fitted[name][horizon] = Regression(scale, (member,), Noise(np.nan, np.nan))
+    return {n: Known(kind, use, {variant: models.pop(0)}, {variant: models}) for n, models in fitted.items()}
 
 
 def thin(cell: NDArray[np.str_], most: int) -> Bool:

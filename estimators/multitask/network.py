@@ -2,12 +2,13 @@
 
 Some networks are trained side by side as members of an ensemble, each from its own draw: every array begins with
 [member]. Losses are Huber on standardised targets, a target that is not known counts nothing. What is shared is
-settled in one of three ways:
+settled in one of four ways:
 
 - `log_variance`: each loss weighs exp(-s) with s learnt (Kendall, Gal, Cipolla, CVPR 2018);
 - `pcgrad`: of two targets' gradients that point against each other, each loses what goes against the other (Yu et
   al., NeurIPS 2020);
-- `equal`: neither.
+- `reversal`: a judge tells targets apart by what they ask of the shared features, and is made to fail (`adversary.py`);
+- `equal`: none of these.
 
 `tied` adds that the cycles left are those in which the SOH falls to 80 % at the fade rate, but for a factor that is
 learnt: a fade that speeds up ends sooner.
@@ -24,8 +25,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout, huber_loss, silu
 
+from estimators.multitask.adversary import STRENGTH, Judge, unlearnt
 from estimators.multitask.labels import END_OF_LIFE_SOH
 from estimators.regression.forms import Networks
+from estimators.reversal import ramp
 
 if TYPE_CHECKING:
     from estimators.contract import Float
@@ -46,7 +49,7 @@ class Settings:
     rate: float = 5e-3
     decay: float = 1e-2
     dropout: float = 0.05
-    weighting: Literal["log_variance", "pcgrad", "equal"] = "log_variance"
+    weighting: Literal["log_variance", "pcgrad", "reversal", "equal"] = "log_variance"
     tied: bool = False
 
 
@@ -65,9 +68,16 @@ class Network(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode once, then ask each head."""
+        return self.ask(self.encode(x))
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Give the features that targets share [member, row, unit]."""
         w1, b1, w2, b2 = self.encoder
         shared = self._drop(silu(torch.baddbmm(b1, x, w1)))
-        shared = self._drop(silu(torch.baddbmm(b2, shared, w2)))
+        return self._drop(silu(torch.baddbmm(b2, shared, w2)))
+
+    def ask(self, shared: Tensor) -> Tensor:
+        """Ask each head [member, row, target]."""
         arrays = list(self.heads)
         said = []
         for n in range(len(self.targets)):
@@ -136,24 +146,36 @@ def train(x: Float, y: Float, targets: tuple[int, ...], settings: Settings, seed
     inputs = torch.as_tensor(x, dtype=torch.float32)
     truth = torch.as_tensor((wanted - scale.mean) / scale.spread, dtype=torch.float32)
     network = Network(x.shape[1], targets, settings)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=settings.rate, weight_decay=settings.decay)
+    judge = Judge(settings.members, settings.units, len(targets)) if settings.weighting == "reversal" else None
+    learning = [*network.parameters(), *(judge.parameters() if judge else ())]
+    optimiser = torch.optim.AdamW(learning, lr=settings.rate, weight_decay=settings.decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2 * settings.rate, settings.steps)
     network.train()
-    for _ in range(settings.steps):
+    for step in range(settings.steps):
         drawn = torch.randint(len(inputs), (settings.members, settings.rows))
-        said = network(inputs[drawn])
-        losses = _losses(said, truth[drawn])  # [member, target]
-        tied = settings.tied and targets == (SOH, RUL, FADE)
-        tie = TIE * _untied(network, said, scale) if tied else torch.zeros(())
         optimiser.zero_grad()
-        if settings.weighting == "pcgrad" and len(targets) > 1:
-            _project(network, losses, tie)
-        else:
-            torch.autograd.backward(_total(network, losses, tie))
+        _descend(network, judge, inputs[drawn], truth[drawn], scale, step / settings.steps)
         optimiser.step()
         schedule.step()
     network.eval()
     return Trained(network, scale)
+
+
+def _descend(network: Network, judge: Judge | None, x: Tensor, truth: Tensor, scale: Scale, progress: float) -> None:
+    """Set the gradients of a step on inputs x [member, row, input]; `progress` of the training from 0 to 1."""
+    settings, targets = network.settings, network.targets
+    shared = network.encode(x)
+    said = network.ask(shared)
+    losses = _losses(said, truth)  # [member, target]
+    tied = settings.tied and targets == (SOH, RUL, FADE)
+    tie = TIE * _untied(network, said, scale) if tied else torch.zeros(())
+    if settings.weighting == "pcgrad" and len(targets) > 1:
+        _project(network, losses, tie)
+        return
+    total = _total(network, losses, tie)
+    if judge is not None and len(targets) > 1:
+        total = total + unlearnt(judge, shared, losses, torch.isfinite(truth), STRENGTH * ramp(progress))
+    torch.autograd.backward(total)
 
 
 def _drawn(count: int, widths: list[int]) -> list[nn.Parameter]:

@@ -1,4 +1,4 @@
-"""Other ways to learn the targets together, which are not shipped: dropout's deviation, a tie, a straight fade.
+"""Other ways to learn the targets together, none shipped: weights, a tie, a reversal, dropout, a straight fade.
 
 The networks are of one size with those that may be shipped, and each cell is held out once.
 """
@@ -24,8 +24,12 @@ if TYPE_CHECKING:
     from estimators.multitask.train import Lesson
 
 SETTINGS = Settings()
-TIED = replace(SETTINGS, tied=True)
-DROPOUT, TIE, CROSSING = "network, dropout's deviation", "network, tied", "network, crossing"
+WAYS = {
+    "network, weighed": SETTINGS,
+    "network, tied": replace(SETTINGS, tied=True),
+    "network, reversal": replace(SETTINGS, weighting="reversal"),
+}
+DROPOUT, CROSSING = "network, dropout's deviation", "network, crossing"
 
 
 def compare(lessons: Sequence[Lesson], folds: int, seed: int) -> dict[str, dict[str, Answer]]:
@@ -36,21 +40,25 @@ def compare(lessons: Sequence[Lesson], folds: int, seed: int) -> dict[str, dict[
     y[:, places] = truth
     x, cell = lessons[0].views.history, lessons[0].cell
     usable, fold = np.isfinite(x).all(axis=1), np.zeros(len(cell), int)
-    tied, mean, std = np.full((3, *truth.shape), np.nan)
+    said = {way: np.full(truth.shape, np.nan) for way in WAYS}
+    mean, std = np.full((2, *truth.shape), np.nan)
     for n, (learns, held) in enumerate(by_cell(cell, folds, seed, lessons[0].protocol)):
         fold[held] = n
         rows = thinned(cell, learns & usable & np.isfinite(truth).any(axis=1), NETWORK_ROWS)
         asked = np.flatnonzero(held & usable)
         inputs = Inputs.learn(x[rows])
         shown, other = inputs.scale(x[rows]), inputs.scale(x[asked])
-        dropped = train(shown, y[rows], places, SETTINGS, seed).dropped(other)
+        trained = {way: train(shown, y[rows], places, settings, seed) for way, settings in WAYS.items()}
+        for way, network in trained.items():
+            said[way][asked] = network.each(other).mean(axis=0)
+        dropped = next(iter(trained.values())).dropped(other)
         mean[asked], std[asked] = dropped.mean(axis=0), dropped.std(axis=0)
-        tied[asked] = train(shown, y[rows], places, TIED, seed).each(other).mean(axis=0)
     answers = {}
     for n, lesson in enumerate(lessons):
-        dropout = Answer(mean[:, n], std[:, n], np.isfinite(mean[:, n]))
-        whole = answer(Crossed(lesson.target, truth[:, n], cell, fold, {TIE: tied[:, n]}), (TIE,))
-        answers[lesson.target] = {m: told(lesson.target, a) for m, a in ((DROPOUT, dropout), (TIE, whole))}
+        crossed = Crossed(lesson.target, truth[:, n], cell, fold, {way: column[:, n] for way, column in said.items()})
+        by_way = {way: answer(crossed, (way,)) for way in WAYS}
+        by_way[DROPOUT] = Answer(mean[:, n], std[:, n], np.isfinite(mean[:, n]))
+        answers[lesson.target] = {way: told(lesson.target, a) for way, a in by_way.items()}
     if places == (SOH, RUL, FADE):
         answers[TARGETS[RUL]][CROSSING] = crossing(*(answers[TARGETS[n]][DROPOUT] for n in (SOH, FADE)))
     return answers

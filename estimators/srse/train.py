@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from estimators.regression.regression import NINETY
-from estimators.srse.network import Backbone, Encoder, Head, Pair, Srse, discriminator, ramp, reverse
+from estimators.reversal import ramp, reverse
+from estimators.srse.network import Backbone, Encoder, Head, Pair, Srse, discriminator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -96,3 +96,10 @@ def test_a_search_without_optuna_says_how_to_get_it(cell_type, capsys):
 def test_a_search_of_nothing_is_refused(cell_type, capsys):
     assert train(cell_type, "--search", "0") == 2
     assert "--search" in capsys.readouterr().err
+
+
+def test_a_search_where_there_is_nothing_to_search_is_refused(tmp_path, capsys):
+    assert main(["train", "srse", "--data", str(tmp_path), "--search", "2"]) == 2
+    assert "multitask alone" in capsys.readouterr().err
+    assert main(["train", "multitask", "--data", str(tmp_path), "--calibrate-only"]) == 2
+    assert "--calibrate-only is for cross-stitch alone" in capsys.readouterr().err

@@ -1,13 +1,16 @@
+from dataclasses import replace
+
 import numpy as np
 import polars
 import pytest
+import yaml
 
 from daemon.errors import UsageError
 from daemon.tables import multitask
 from daemon.tables.cases import Options, score, write
-from estimators.multitask import estimate, model, train, train_network
+from daemon.tables.multitask_search import settings_found
+from estimators.multitask import estimate, model, search, train, train_network
 from estimators.multitask.features import NAMES
-from estimators.multitask.network import Settings
 from tests.daemon.tables import charge_ends
 
 CELLS = {f"2C_battery-{n}": 90 for n in range(1, 7)}
@@ -24,8 +27,8 @@ def quick(monkeypatch):
         monkeypatch.setattr(multitask, name, few if name == "DEFAULT" else ("ridge",))
     monkeypatch.setattr(multitask, "MEMBERS", {name: train.MEMBERS[name] for name in few})
     monkeypatch.setattr(multitask, "SHIPPED", {"default": few, "one charge": ("ridge",), "ridge": ("ridge",)})
-    monkeypatch.setattr(train_network, "SETTINGS", Settings(**small))
-    monkeypatch.setattr(train_network, "TIED", Settings(**small, tied=True))
+    for way, settings in train_network.WAYS.items():
+        monkeypatch.setitem(train_network.WAYS, way, replace(settings, **small))
 
 
 @pytest.fixture
@@ -43,7 +46,8 @@ def test_cells_left_out_are_scored_by_every_method_in_three_targets(folder, quic
     assert soh[0].method == "default"
     assert soh[0].rmse < 1.0
     assert rul[0].mae < 10
-    assert {"one charge", "ridge", "network, tied", "network, crossing"} <= {s.method for s in rul}
+    ways = {f"network, {way}" for way in ("weighed", "tied", "reversal", "crossing")}
+    assert {"one charge", "ridge", *ways} <= {s.method for s in rul}
 
 
 def test_rul_asks_for_cycles_left_alone_and_soh_for_a_capacity(folder, quick):
@@ -101,3 +105,15 @@ def test_rows_left_keep_their_deviation_above_zero_near_the_end():
     told = model.told("rul_cycle", answer)
     assert told.mean.tolist() == [0.0, 0.0, 100.0]
     assert (told.std > 0).all()
+
+
+def test_a_search_leaves_settings_and_what_they_are_worth_on_cells_that_chose_nothing(folder, monkeypatch, tmp_path):
+    pytest.importorskip("optuna", reason="Optuna is not installed: pip install 'bmsd[train]'")
+    for name, choice in {"steps": (10, 20), "units": (4, 8)}.items():
+        monkeypatch.setitem(search.CHOICES, name, choice)
+    said = []
+    settings_found(folder, tmp_path / "work", 2, 0, said.append)
+    found = yaml.safe_load((tmp_path / "work" / "searched.yaml").read_text(encoding="utf-8"))["xjtu"]
+    assert found["steps"] in (10, 20)
+    assert found["found_error"] > 0 < found["usual_error"]
+    assert sum("trial" in line for line in said) == 2

@@ -83,4 +83,6 @@ def test_what_is_learnt_is_told_and_each_plain_method_stands_alone():
     learn(NCA, some, ["rest"], (10,), told=told.append)
     assert [(f.variant, f.horizon, f.cells) for f in told] == [("rest", 0, 4), ("rest", 10, 4)]
     assert "10 cycles ahead" in str(told[1])
-    assert {"ridge", "boosting"} == set(plain(NCA, some, "rest"))
+    alone = plain(NCA, some, "rest", horizons=(10, 10_000))
+    assert {"ridge", "boosting"} == set(alone)
+    assert all(set(one.later["rest"]) == {10} for one in alone.values())

@@ -12,7 +12,9 @@ Y = np.stack([HEALTH, np.sqrt(1e4 * (HEALTH - 0.8) / FADING), FADING], axis=1)
 SMALL = {"steps": 250, "rows": 64, "members": 2, "units": 16}
 
 
-@pytest.mark.parametrize("how", [{}, {"weighting": "pcgrad"}, {"weighting": "equal"}, {"tied": True}])
+@pytest.mark.parametrize(
+    "how", [{}, {"weighting": "pcgrad"}, {"weighting": "equal"}, {"weighting": "reversal"}, {"tied": True}]
+)
 def test_every_head_is_trained_however_the_gradients_are_joined(how):
     settings = Settings(**SMALL, **how)
     error = np.abs(train(X, Y, (SOH, RUL, FADE), settings).each(X).mean(axis=0) - Y).mean(axis=0)

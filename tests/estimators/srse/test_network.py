@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from estimators.srse.network import BACKBONES, Encoder, Srse, ramp, reverse
+from estimators.srse.network import BACKBONES, Encoder, Srse
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
@@ -16,19 +16,6 @@ def test_backbones_are_really_different_networks():
     sizes = {b: sum(p.numel() for p in Encoder(b, 5, 1000, False).parameters()) for b in BACKBONES}
     assert len(set(sizes.values())) == len(BACKBONES)
     assert sizes["cnn"] == 12_900 + 40  # nine blocks; a fifth channel adds 5 x 8 weights
-
-
-def test_a_reversed_gradient_is_the_gradient_turned_round():
-    x = torch.tensor([1.0, 2.0], requires_grad=True)
-    y = reverse(x, 0.5)
-    assert torch.equal(y, x)
-    (3.0 * y).sum().backward()
-    assert x.grad.tolist() == [-1.5, -1.5]
-
-
-def test_the_reversal_grows_from_nothing_to_all():
-    assert ramp(0.0) == 0.0
-    assert ramp(0.2) < ramp(0.5) < ramp(1.0) == pytest.approx(1.0, abs=1e-3)
 
 
 def test_an_input_is_cut_at_what_was_trained():

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from estimators.srse.network import Srse, discriminator, ramp
+from estimators.reversal import ramp
+from estimators.srse.network import Srse, discriminator
 from estimators.srse.train import (
     Recipe,
     Rows,
