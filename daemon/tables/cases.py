@@ -56,7 +56,7 @@ class Score(NamedTuple):
     cases: int
     rmse: float
     mae: float
-    mape_percent: float
+    mape_percent: float  # of truths that are not zero
     worst_cell_rmse: float
     worst_cell_mape_percent: float
     held_percent: float  # truths inside of the 90 % interval
@@ -81,7 +81,7 @@ def _score(cases: Cases, method: str, said: Answer, known: NDArray[np.bool_], ce
     truth, error = cases.truth[usable], (said.mean - cases.truth)[usable]
     if not len(error):
         return Score(cases.name, cases.target, method, 0, *[float("nan")] * 8)
-    std, share = said.std[usable], np.abs(error) / np.maximum(np.abs(truth), 1e-9)
+    std, percent = said.std[usable], 100.0 * np.abs(error) / np.where(truth == 0, np.nan, np.abs(truth))
     held = np.where(np.isfinite(std), np.abs(error) <= NINETY * std, np.nan)
     by_cell = [np.flatnonzero(cell[usable] == c) for c in np.unique(cell[usable])]
     return Score(
@@ -91,9 +91,9 @@ def _score(cases: Cases, method: str, said: Answer, known: NDArray[np.bool_], ce
         cases=len(error),
         rmse=unit * _rms(error),
         mae=unit * float(np.abs(error).mean()),
-        mape_percent=100.0 * float(share.mean()),
+        mape_percent=_mean(percent),
         worst_cell_rmse=unit * max(_rms(error[rows]) for rows in by_cell),
-        worst_cell_mape_percent=100.0 * max(float(share[rows].mean()) for rows in by_cell),
+        worst_cell_mape_percent=float(np.fmax.reduce([_mean(percent[rows]) for rows in by_cell])),
         held_percent=100.0 * float(held.mean()),
         worst_cell_held_percent=100.0 * min(float(held[rows].mean()) for rows in by_cell),
         in_domain_percent=100.0 * float(said.in_domain[usable].mean()),
@@ -118,6 +118,11 @@ def write(path: Path, found: Iterable[Cases]) -> None:
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     polars.concat(frames, how="diagonal_relaxed").write_csv(path)
+
+
+def _mean(percent: Float) -> float:
+    known = percent[np.isfinite(percent)]
+    return float(known.mean()) if len(known) else float("nan")
 
 
 def _rms(error: Float) -> float:

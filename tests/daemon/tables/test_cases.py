@@ -31,6 +31,13 @@ def test_errors_of_cycles_keep_their_unit():
     assert one.mae == pytest.approx(20 / 3)
 
 
+def test_no_percentage_is_taken_of_nothing():
+    truth = np.array([0.0, 0.0, 0.0, 10.0])
+    (one,) = score(cases([2.0, 1.0, 1.0, 11.0], truth=truth, target="rul_cycle"))
+    assert one.mape_percent == one.worst_cell_mape_percent == pytest.approx(10.0)
+    assert np.isnan(score(cases([1.0] * 4, truth=np.zeros(4), target="rul_cycle"))[0].mape_percent)
+
+
 def test_a_case_that_a_method_says_nothing_of_is_not_counted_for_it():
     (one,) = score(cases([np.nan, 0.8, 0.95, 0.9]))
     assert one.cases == 2
