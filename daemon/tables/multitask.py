@@ -18,7 +18,7 @@ from estimators.multitask import model as models
 from estimators.multitask import train as learning
 from estimators.multitask.features import views
 from estimators.multitask.model import TARGETS, Model, told
-from estimators.multitask.train import DEFAULT, MEMBERS, ONE_CHARGE, PLAIN, WITH_HISTORY, Lesson
+from estimators.multitask.train import DEFAULT, MEMBERS, ONE_CHARGE, Lesson
 from estimators.multitask.train_network import compare
 from estimators.regression.regression import Answer
 
@@ -124,7 +124,7 @@ def _unseen(found: Folder, options: Options, targets: tuple[str, ...]) -> list[C
 def _crossed(crossed: Crossed) -> dict[str, Answer]:
     """What each method says of cells that it did not see."""
     said = {"default": learning.answer(crossed, DEFAULT), "one charge": learning.answer(crossed, ONE_CHARGE)}
-    said |= {name: learning.answer(crossed, (name,)) for name in (*PLAIN, *WITH_HISTORY)}
+    said |= {name: learning.answer(crossed, (name,)) for name in crossed.said}
     said = {name: told(crossed.target, answer) for name, answer in said.items()}
     return said | {"default": _or_else(said["default"], said["one charge"])}
 

@@ -66,7 +66,6 @@ MEMBERS = {
     "network history": Member("history", ALONE, {}),
     "network together history": Member("history", TOGETHER, {"weighting": "pcgrad"}),
 }
-PLAIN = ("ridge", "svr", "boosting", "forest", "layers")
 ONE_CHARGE = ("ridge", "svr", "boosting", "layers", "network")  # a forest of use is too large to ship
 WITH_HISTORY = ("network history", "network together history")
 DEFAULT = (

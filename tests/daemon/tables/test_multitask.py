@@ -23,7 +23,7 @@ def quick(monkeypatch):
     small = {"steps": 20, "rows": 16, "units": 8}
     monkeypatch.setitem(train.MEMBERS, "network history", train.Member("history", "network", small))
     few = ("ridge", "svr age", "ridge history", "network history")
-    for name in ("DEFAULT", "ONE_CHARGE", "PLAIN", "WITH_HISTORY"):
+    for name in ("DEFAULT", "ONE_CHARGE"):
         monkeypatch.setattr(multitask, name, few if name == "DEFAULT" else ("ridge",))
     monkeypatch.setattr(multitask, "MEMBERS", {name: train.MEMBERS[name] for name in few})
     monkeypatch.setattr(multitask, "SHIPPED", {"default": few, "one charge": ("ridge",), "ridge": ("ridge",)})
