@@ -66,9 +66,10 @@ class Measured:
         """Lay one cell's out."""
         point = np.flatnonzero(np.isfinite(self.ah[slot]))
         cycle = (point * int(self.period[slot]) + 1).astype(np.float64)
-        return check.Capacities(
-            cycle, *(column[slot, point].astype(np.float64) for column in (self.ah, self.c_rate, self.celsius))
+        ah, c_rate, celsius = (
+            column[slot, point].astype(np.float64) for column in (self.ah, self.c_rate, self.celsius)
         )
+        return check.Capacities(cycle, ah, c_rate, celsius, int(self.cycles[slot]))
 
 
 @dataclass(slots=True)

@@ -197,7 +197,7 @@ def frames(all_states: list[States], out: Path) -> list[tuple[Path, polars.DataF
     """Say what goes into which file: all into one that is named with its format, else one CSV per log into a folder."""
     import polars
 
-    names = _distinct([states.recording.log.path for states in all_states])
+    names = distinct([states.recording.log.path for states in all_states])
     if out.suffix not in FORMATS:
         return [(out / f"{name}.csv", s.frame()) for name, s in zip(names, all_states, strict=True)]
     if len(all_states) == 1:
@@ -217,7 +217,7 @@ def write_health(all_states: list[States], out: Path) -> Path:
     return path
 
 
-def _distinct(paths: list[Path]) -> list[str]:
+def distinct(paths: list[Path]) -> list[str]:
     """Name logs by their files without the ending, and by a number too where two are alike."""
     names: list[str] = []
     for path in paths:

@@ -160,6 +160,7 @@ class Capacities:
     capacity_ah: Float = field(default_factory=lambda: np.empty(0))  # [n]
     c_rate: Float = field(default_factory=lambda: np.empty(0))  # [n]
     temperature_celsius: Float = field(default_factory=lambda: np.empty(0))  # [n]
+    complete: int = 0  # cycles that were over by then
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,10 +260,9 @@ class Check(Protocol):
         ...
 
 
-def wanted(needs: Needs, evidence: Evidence) -> bool:
+def wanted(needs: Needs, trigger: Trigger, rest_after: str) -> bool:
     """Tell whether a check is to be asked at all: nobody wants to hear why a rest after a drive is no charge."""
-    fits = evidence.trigger != Trigger.REST or evidence.rest_after in needs.rest_after
-    return fits and evidence.trigger in needs.triggers
+    return trigger in needs.triggers and (trigger != Trigger.REST or rest_after in needs.rest_after)
 
 
 def ask(check: Check, evidence: Evidence) -> Report:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from daemon.wire import Health, Scenario
 
@@ -36,10 +36,12 @@ def run(args: argparse.Namespace) -> int:
     from daemon.config import Config
     from daemon.fleet import Fleet
     from daemon.health.checks import examiner
-    from daemon.replay import Settings, States, configure, initial_soc, place, straight
+    from daemon.health.seen import Seen
+    from daemon.replay import Settings, configure, initial_soc, place, straight
 
     if args.plot:
         look_for("matplotlib")
+        _make(args.plot)
     logs, all_read = read_logs(args.logs, Config().cells)
     if not logs:
         return 1
@@ -51,32 +53,44 @@ def run(args: argparse.Namespace) -> int:
     )
     recordings = place(logs, settings)
     config = configure(Config(), recordings, settings)
-    all_states = [States(recording) for recording in recordings]
+    all_seen = [Seen(recording) for recording in recordings]
     fleet = Fleet(config, initial_soc(recordings, settings), examiner(config.health))
-    straight(fleet, all_states, float("inf"), lambda _more: None)
+    straight(fleet, [*all_seen], float("inf"), lambda _more: None)
     if args.json:
-        for states in all_states:
-            for line in states.health_lines():
+        for seen in all_seen:
+            for line in seen.health_lines():
                 print(msgspec.json.encode(line).decode())
     else:
-        for states in all_states:
-            show(states.recording.log.path.name, states.recording.base_second, states.health)
+        for seen in all_seen:
+            show(seen.recording.log.path.name, seen.recording.base_second, seen.health, seen.over)
     if args.plot:
         from daemon.health.pictures import draw
 
-        for path in draw(all_states, args.plot):
+        for path in draw(all_seen, args.plot):
             print(f"wrote {path}", file=sys.stderr)
     return int(not all_read)
 
 
-def show(name: str, base_second: float, reports: Sequence[Health]) -> None:
-    """Print what was found in a log, a report a row, and what is to come below it."""
+def _make(folder: Path) -> None:
+    """Make the folder for pictures before anything is computed. Raises UsageError."""
+    from daemon.errors import UsageError
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise UsageError(
+            f"--plot takes a folder: {err.strerror}", where=str(folder), mend="name another; it is made"
+        ) from err
+
+
+def show(name: str, base_second: float, reports: Sequence[Health], over: Mapping[str, int]) -> None:
+    """Print what was found in a log, a report a row, what is to come below it; or what was `over`, by kind of event."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
     if not reports:
-        print(f"{name}: nothing to look at: no rest, charge or pulse test was over in it")
+        print(f"{name}: {_nothing(over)}")
         return
     table = Table(title=name, box=box.SIMPLE_HEAD, title_justify="left")
     for heading in ("at hour", "check", "of a", "found", "domain", "SOH", "ms"):
@@ -99,6 +113,14 @@ def show(name: str, base_second: float, reports: Sequence[Health]) -> None:
         if report.trajectories and not report.scenarios:
             table.add_row("", "", "", _course(report.trajectories), "", "", "")
     Console(width=None if sys.stdout.isatty() else 150).print(table)
+
+
+def _nothing(over: Mapping[str, int]) -> str:
+    """Say why there is no report."""
+    if not over:
+        return "nothing to look at: no rest, charge or pulse test was over in it"
+    counted = ", ".join(f"{count} {kind}{'s' * (count > 1)}" for kind, count in sorted(over.items()))
+    return f"no check looks at what was over in it: {counted}"
 
 
 def _use(scenario: Scenario) -> str:

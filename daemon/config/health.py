@@ -16,7 +16,10 @@ class HealthChecks(Section):
         5.0, gt=0.0, le=600.0, description="A check that takes longer is given up, and refused as `failed`."
     )
     waiting_max: int = Field(
-        1_000, ge=1, le=1_000_000, description="Phases that may wait to be looked at; those beyond it are left out."
+        1_000,
+        ge=1,
+        le=1_000_000,
+        description="Phases that may wait to be looked at; checks of those beyond it are refused as `failed`.",
     )
     planned_temperature_celsius: float | None = Field(
         None, ge=-60.0, le=100.0, description="Temperature of the use that is planned for cells. Empty: as now."

@@ -37,6 +37,7 @@ def test_capacities_stay_at_their_cycles_however_many_there_are(cycles, period):
     assert len(told.cycle) == -(-cycles // period)
     np.testing.assert_allclose(told.capacity_ah, 3.0 - 1e-3 * (told.cycle - 1), atol=1e-6)
     assert set(np.diff(told.cycle)) == {period}
+    assert told.complete == cycles
     assert told.c_rate.tolist() == [1.0] * len(told.cycle)
 
 

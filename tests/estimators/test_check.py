@@ -45,9 +45,9 @@ def test_a_recording_knows_its_length_and_its_charge():
 
 
 def test_a_check_is_wanted_for_its_own_phases_only():
-    assert wanted(NEEDS, evidence())
-    assert not wanted(NEEDS, evidence(rest_after="discharge"))
-    assert not wanted(NEEDS, replace(evidence(), trigger=Trigger.CYCLE))
+    assert wanted(NEEDS, Trigger.REST, "charge")
+    assert not wanted(NEEDS, Trigger.REST, "discharge")
+    assert not wanted(NEEDS, Trigger.CYCLE, "charge")
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def test_what_is_to_come_is_shown_by_the_use_that_it_takes(capsys):
     }
     imodel = Health(3_600.0, "imodel", "m", "rest", 0.0, {"soh": 0.9}, scenarios=scenarios)
     early = Health(7_200.0, "early_life", "m", "capacity", 0.0, {"capacity_ah": 0.9}, trajectories=ahead)
-    show("log.csv", 0.0, [imodel, early])
+    show("log.csv", 0.0, [imodel, early], {})
     now, configured, later = [line for line in capsys.readouterr().out.splitlines() if "Ah in" in line]
     assert "used as now" in now
     assert "25 °C, 0.5 / 1 C" in now
@@ -94,3 +94,19 @@ def test_what_is_to_come_is_shown_by_the_use_that_it_takes(capsys):
     assert "outside" in configured
     assert "outside" not in now
     assert "2.700 ± 0.1 Ah in 0, 50, 100, 150 cycles" in later
+
+
+def test_a_log_that_no_check_wants_is_not_said_to_have_no_rest(capsys):
+    show("log.csv", 0.0, [], {"rest": 3, "charge": 1})
+    show("other.csv", 0.0, [], {})
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "log.csv: no check looks at what was over in it: 1 charge, 3 rests"
+    assert said[1].startswith("other.csv: nothing to look at: no rest")
+
+
+def test_a_file_in_the_place_of_the_pictures_folder_is_refused_before_anything_is_computed(log, cell_type, capsys):
+    assert main(["health", str(log), "--cell-type", cell_type, "--plot", str(log)]) == 2
+    out = capsys.readouterr()
+    assert "--plot takes a folder" in out.err
+    assert str(log) in out.err
+    assert out.out == ""
