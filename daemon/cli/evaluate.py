@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 EXAMPLE = "bmsd evaluate soc --data shared/data/panasonic-18650pf --split test --switch-on"
 PUBLISHED = "soc"
+LEARNS_FROM_SOURCES = ("early-life",)
+SHIPPED = (
+    "note: the shipped weights were learnt from data sets of this form; if these cells were among them, the figures "
+    "are no measure: --folds learns anew without them"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -105,11 +110,15 @@ def _run_on_tables(args: argparse.Namespace) -> int:
     """Score a model of cycles or tests."""
     from daemon.errors import UsageError
     from daemon.tables.cases import Options, score, write
+    from daemon.tables.forms import FEW_CELLS, NOTHING_TO_SCORE, left_out
     from daemon.tables.models import home
     from daemon.tables.printed import show
 
     if not args.data.is_dir():
         raise UsageError(f"no folder {args.data}", where="--data", mend="name the folder that holds the tables")
+    for name, count, least in (("--folds", args.folds, 2), ("--seeds", args.seeds, 1)):
+        if count < least and (name, count) != ("--folds", 0):
+            raise UsageError(f"{name} {count}", where=name, mend=f"at least {least}")
     options = Options(
         model=args.model,
         folds=args.folds,
@@ -121,9 +130,14 @@ def _run_on_tables(args: argparse.Namespace) -> int:
         alone=args.alone,
     )
     found = home(args.model).evaluate(args.data, options)
-    for reason in dict.fromkeys(r for cases in found for r in cases.unscored):
+    if not found:
+        raise UsageError(NOTHING_TO_SCORE, where=str(args.data), mend=FEW_CELLS)
+    reasons = [*(r for cases in found for r in cases.unscored), *left_out(args.data, args.model)]
+    for reason in dict.fromkeys(reasons):
         print(f"not scored: {reason}", file=sys.stderr)
     scores = [s for cases in found for s in score(cases)]
+    if scores and not args.folds and args.model not in LEARNS_FROM_SOURCES:
+        print(SHIPPED, file=sys.stderr)
     if args.json:
         for one in scores:
             print(json.dumps({k: None if v != v else v for k, v in one._asdict().items()}))  # noqa: PLR0124 (NaN)

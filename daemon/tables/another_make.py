@@ -9,7 +9,7 @@ import numpy as np
 
 from daemon.tables.folds import collect
 from estimators.imodel.estimate import Known, capacity
-from estimators.imodel.features import VARIANTS
+from estimators.imodel.features import SAID, VARIANTS
 from estimators.imodel.train import learn, plain
 from estimators.regression.fit import by_cell
 from estimators.regression.regression import Answer
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 LABELS = 20
 FIRST_ROWS = 5  # of a cell: it is taken to be new there, and to hold its nominal capacity
-WORDS = {"both": "charge and rest", "charge": "the charge alone", "rest": "the rest alone"}
 
 
 def transferred(source: Table, target: Table) -> Iterator[tuple[str, dict[str, Answer]]]:
@@ -29,7 +28,7 @@ def transferred(source: Table, target: Table) -> Iterator[tuple[str, dict[str, A
     known = learn(source.kind, source.rows, horizons=())
     foreign = replace(known, kind=target.kind)
     name = f"{source.kind.name} to {target.kind.name}"
-    bare = {f"its model, from {WORDS[v]}": capacity(foreign, target.events, v) for v in VARIANTS}
+    bare = {f"its model, from {SAID[v]}": capacity(foreign, target.events, v) for v in VARIANTS}
     yield f"{name}, no labels", {"charge against that of its first cycles": _against_first(target)} | bare
     few: dict[str, Answer] = {}
     for learnt, held in by_cell(target.cell, len(np.unique(target.cell))):
@@ -54,11 +53,11 @@ def _with_labels(foreign: Known, learnt: Table, held: Table) -> dict[str, Answer
     said: dict[str, Answer] = {}
     for variant in VARIANTS:
         alone = plain(labels.kind, labels.rows, variant)["ridge"]
-        said[f"ridge on the labels, from {WORDS[variant]}"] = capacity(alone, held.events, variant)
+        said[f"ridge on the labels, from {SAID[variant]}"] = capacity(alone, held.events, variant)
         off = capacity(foreign, labels.events, variant).mean - labels.capacity_ah
         mend = plain(labels.kind, labels.rows._replace(capacity_ah=off), variant)["ridge"]
         mended = capacity(foreign, held.events, variant).mean - capacity(mend, held.events, variant).mean
-        said[f"its model and a ridge, from {WORDS[variant]}"] = _guess(mended)
+        said[f"its model and a ridge, from {SAID[variant]}"] = _guess(mended)
     return said
 
 

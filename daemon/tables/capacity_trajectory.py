@@ -8,16 +8,18 @@ import numpy as np
 import polars
 from numpy.typing import NDArray
 
-from daemon.errors import UsageError
+from daemon.tables import reading
+from daemon.tables.reading import CELL
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from estimators.contract import Float
 
-COLUMNS = ("cell", "ambient_temperature_celsius", "cycle")
+CYCLE, CELSIUS = "cycle", "ambient_temperature_celsius"
+COLUMNS = (CELL, CELSIUS, CYCLE)
 CAPACITY = "capacity_ah"
-SUFFIXES = (".csv", ".csv.gz", ".parquet")
 
 
 class Life(NamedTuple):
@@ -38,29 +40,47 @@ class Life(NamedTuple):
         return np.interp(every, self.cycle[use], self.capacity_ah[use])
 
 
-def read(folder: Path) -> list[Life]:
-    """Read every table of the folder that has the columns. Raises UsageError where there is none."""
-    frames = [f for path in sorted(folder.iterdir()) if path.name.endswith(SUFFIXES) if (f := _table(path)) is not None]
+class Lives(NamedTuple):
+    """What was read of a folder."""
+
+    lives: list[Life]
+    unread: tuple[str, ...]  # files and rows, each with its reason
+
+
+def fits(columns: Collection[str]) -> bool:
+    """Tell a file of the form by its columns."""
+    return set(COLUMNS) <= set(columns)
+
+
+def read(folder: Path) -> Lives:
+    """Read every table of the folder that has the columns. Raises UsageError where there is no row of one."""
+    found = reading.tables(folder, fits)
+    parts = [_rows(path.name, frame) for path, frame in found.frames.items()]
+    unread = [*found.unread, *(reason for _, reasons in parts for reason in reasons)]
+    frames = [frame for frame, _ in parts if len(frame)]
     if not frames:
-        raise UsageError(
+        raise reading.refused(
             "no table of capacities",
-            where=str(folder),
-            mend=f"put a CSV or Parquet file there with the columns {', '.join((*COLUMNS, CAPACITY))}",
+            folder,
+            f"put a CSV or Parquet file there with the columns {', '.join((*COLUMNS, CAPACITY))}",
+            unread,
         )
-    table = polars.concat(frames).unique(["cell", "cycle"], keep="first").sort("cell", "cycle")
-    return [
-        Life(str(cell), float(one[COLUMNS[1]][0]), one["cycle"].to_numpy(), one[CAPACITY].to_numpy())
-        for (cell,), one in table.group_by("cell", maintain_order=True)
+    table, again = reading.once(polars.concat(frames), folder.name, CYCLE)
+    lives = [
+        Life(str(cell), float(one[CELSIUS][0]), one[CYCLE].to_numpy(), one[CAPACITY].to_numpy())
+        for (cell,), one in table.sort(CELL, CYCLE).group_by(CELL, maintain_order=True)
     ]
+    return Lives(lives, (*unread, *again))
 
 
-def _table(path: Path) -> polars.DataFrame | None:
-    """Read one file's columns; None where they are others."""
-    found = polars.read_parquet(path) if path.suffix == ".parquet" else polars.read_csv(path, infer_schema_length=None)
-    if not set(COLUMNS) <= set(found.columns):
-        return None
-    if CAPACITY not in found.columns:
-        found = found.with_columns(polars.lit(None).alias(CAPACITY))
-    kinds = {"cell": polars.String, COLUMNS[1]: polars.Float64, "cycle": polars.Int64, CAPACITY: polars.Float64}
-    made = found.select(polars.col(name).cast(kind) for name, kind in kinds.items())
-    return made.with_columns(polars.col(CAPACITY).fill_null(float("nan"))).drop_nulls()
+def _rows(file: str, table: polars.DataFrame) -> tuple[polars.DataFrame, tuple[str, ...]]:
+    """Give one file's columns, and its rows that cannot be used."""
+    table, unread = reading.keyed(table, file, CYCLE)
+    capacity, no_label = reading.labels(table, CAPACITY)
+    celsius = reading.column(table, CELSIUS)
+    cold = ~np.isfinite(celsius)
+    made = table.select(CELL, CYCLE).with_columns(polars.Series(CELSIUS, celsius), polars.Series(CAPACITY, capacity))
+    here = reading.in_file(made, file)
+    unread += reading.named(here, CYCLE, no_label, f"{CAPACITY} {reading.NO_LABEL}")
+    unread += reading.named(here, CYCLE, cold, f"no {CELSIUS}")
+    return made.filter(polars.Series(~cold)), unread

@@ -6,7 +6,9 @@ numbers of a charge's end (PINN4SOH). A configuration is a kind of cell, or of o
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,13 +16,15 @@ import polars
 import torch
 
 from daemon.errors import UsageError
-from daemon.tables import cycle_features, nasa
+from daemon.tables import cycle_features, nasa, reading
+from daemon.tables.reading import CELL
 from estimators.srse import features, saved
 from estimators.srse.features import DQ_DV
 from estimators.srse.plain import Looks
 from estimators.srse.train import Recipe, Rows
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -92,12 +96,9 @@ COLUMNS = ("cell", "configuration", "nominal_capacity_ah", "soh", "held", "plain
 
 def read(folder: Path) -> Charges:
     """Read a folder of any of the three forms. Raises UsageError where it has none of them."""
-    if nasa.looks_like(folder):
-        return full_charges(folder)
-    if cycle_features.looks_like(folder):
-        return charge_ends(folder)
-    if _curve_files(folder):
-        return partial_charges(folder)
+    for there, of in FORMS:
+        if there(folder):
+            return of(folder)
     raise UsageError(
         "no charges in a form that SRSE knows",
         where=str(folder),
@@ -142,20 +143,19 @@ def full_charges(folder: Path) -> Charges:
 
 def partial_charges(folder: Path) -> Charges:
     """Read Q(V) of the part of a charge that passes a voltage window."""
-    parts, unscored = [], []
-    for path in _curve_files(folder):
-        table = _table(path)
-        curve = table.select(sorted(c for c in table.columns if c.startswith(CURVE))).to_numpy()
-        usable = np.isfinite(curve).all(axis=1)
+    parts = []
+    found = reading.tables(folder, has_curve)
+    unscored = list(found.unread)
+    for path, table in found.frames.items():
         known = next((NICKEL[word] for word in NICKEL if word in path.name.lower()), None)
-        if known is None or not usable.any():
-            unscored.append(f"{path.name}: {'no charge curve' if known else 'unknown_configuration'}")
+        if known is None:
+            unscored.append(f"{path.name}: unknown_configuration (name the file after NCA, NCM or NCM_NCA)")
             continue
-        if not usable.all():
-            unscored.append(f"{path.name}: {int((~usable).sum())} rows without a charge curve (window_not_covered)")
-        parts.append(_partial(table.filter(polars.Series(usable)), curve[usable], *known))
+        part, reasons = _partial(path.name, table, *known)
+        unscored += reasons
+        parts += [part] if len(part) else []
     if not parts:
-        raise UsageError("no charge curve", where=str(folder), mend="; ".join(unscored) or "see the data set's README")
+        raise reading.refused("no charge curve", folder, "see the data set's README", unscored)
     joined: dict[str, Any] = {n: np.concatenate([getattr(p, n) for p in parts]) for n in COLUMNS if n != "plain"}
     plain = _with_configuration(np.concatenate([p.plain for p in parts]), joined["configuration"])
     identity = polars.concat([p.identity for p in parts], how="diagonal_relaxed")
@@ -167,6 +167,9 @@ def charge_ends(folder: Path) -> Charges:
     """Read sixteen numbers of a charge's end."""
     found = cycle_features.read(folder)
     sets = found.sets
+    unscored = tuple(reason for reasons in found.unusable.values() for reason in reasons)
+    if not sets:
+        raise reading.refused("no row that can be used", folder, "see the data set's README", unscored)
     configuration = np.concatenate([np.full(len(s.row), s.configuration.name, dtype="U16") for s in sets])
     shown = np.concatenate([s.shown for s in sets])
     return Charges(
@@ -181,32 +184,56 @@ def charge_ends(folder: Path) -> Charges:
         x=torch.as_tensor(shown[:, None, :], dtype=torch.float32),
         plain=_with_configuration(shown, configuration),
         recipe=Recipe(backbone="mlp", steps=300, batch=32, look_every=30, each_point=True),
-        unscored=tuple(reason for reasons in found.unusable.values() for reason in reasons),
+        unscored=unscored,
     )
 
 
-def _partial(table: polars.DataFrame, curve: Float, kind: str, nominal: float) -> Charges:
+def _partial(file: str, table: polars.DataFrame, kind: str, nominal: float) -> tuple[Charges, tuple[str, ...]]:
+    """Give one file's charges, and its rows that show none."""
+    number = CYCLE if CYCLE in table.columns else LINE
+    if number == LINE:
+        table = table.with_row_index(LINE, offset=reading.HEADING_LINES + 1)
+    table, unread = reading.keyed(table, file, number)
+    table, again = reading.once(table, file, number)
+    curve, missing = reading.numbered(table, CURVE, len(CURVE_VOLT))
+    whole = np.isfinite(curve).all(axis=1)
+    rises = whole & (np.diff(curve, axis=1) >= 0).all(axis=1)
+    known = rises & (curve.shape[1] == len(CURVE_VOLT))
+    why = np.select(
+        [np.full(len(table), bool(missing)), ~whole, ~rises],
+        [f"no {missing}", "a charge curve that is not whole (window_not_covered)", "a charge curve that falls"],
+        f"{curve.shape[1]} points of a charge curve, not {len(CURVE_VOLT)}",
+    )
+    soh, no_label = reading.labels(table, LABEL)
+    here = reading.in_file(table, file)
+    unread += again + reading.named(here, number, ~known, why)
+    unread += reading.named(here, number, no_label, f"{LABEL} {reading.NO_LABEL}")
+    made = _of_rows(table.filter(polars.Series(known)), curve[known], soh[known] / nominal, kind, nominal)
+    return replace(made, identity=made.identity.drop(LINE, strict=False)), unread
+
+
+def _of_rows(table: polars.DataFrame, curve: Float, soh: Float, kind: str, nominal: float) -> Charges:
     identity = table.select(c for c in table.columns if not c.startswith((CURVE, "relax")) and c != LABEL)
-    soh = nasa.numbers(table, LABEL) / nominal
-    temperature = nasa.numbers(table, "ambient_temperature_celsius")
-    configuration = np.array([f"{kind} {t:.0f} C" if kind == "NCA" else kind for t in temperature])
+    temperature = reading.column(table, "ambient_temperature_celsius")
+    configuration = np.array([f"{kind} {t:.0f} C" if kind == "NCA" else kind for t in temperature], dtype=np.str_)
     share = curve / nominal
     return Charges(
         form="partial charge",
         weights_file="partial_charge.safetensors",
         identity=identity,
-        cell=np.array([f"{kind} {c}" for c in table["cell"].to_list()]),
+        cell=np.array([f"{kind} {c}" for c in table[CELL].to_list()], dtype=np.str_),
         configuration=configuration,
         nominal_capacity_ah=np.full(len(soh), nominal),
         soh=soh,
         held=np.full(len(soh), np.nan),
         x=torch.as_tensor(features.partial(share, CURVE_VOLT), dtype=torch.float32),
-        plain=np.concatenate([share[:, 1:], nasa.numbers(table, "charge_c_rate")[:, None]], axis=1),
+        plain=np.concatenate([share[:, 1:], reading.column(table, "charge_c_rate")[:, None]], axis=1),
         recipe=Recipe(backbone="mlp", steps=300, batch=32, look_every=30, each_point=True),
     )
 
 
 LABEL = "discharge_capacity_ah"
+CYCLE, LINE = "cycle", "line"
 
 
 def _with_configuration(plain: Float, configuration: Names) -> Float:
@@ -214,16 +241,13 @@ def _with_configuration(plain: Float, configuration: Names) -> Float:
     return np.concatenate([plain, (configuration[:, None] == np.unique(configuration)).astype(float)], axis=1)
 
 
-def _curve_files(folder: Path) -> list[Path]:
-    return [p for p in sorted(folder.iterdir()) if p.name.endswith((".csv", ".csv.gz", ".parquet")) and _has_curve(p)]
+def has_curve(columns: Collection[str]) -> bool:
+    """Tell a file with Q(V) by its columns."""
+    return CELL in columns and any(re.fullmatch(f"{CURVE}[0-9]+", c) for c in columns)
 
 
-def _has_curve(path: Path) -> bool:
-    columns = polars.read_parquet_schema(path) if path.suffix == ".parquet" else polars.read_csv(path, n_rows=0).columns
-    return any(c.startswith(CURVE) for c in columns)
-
-
-def _table(path: Path) -> polars.DataFrame:
-    table = nasa.table(path)
-    numeric = [c for c in table.columns if c.startswith(CURVE)]
-    return table.with_columns(polars.col(numeric).cast(polars.Float64, strict=False).fill_null(float("nan")))
+FORMS: tuple[tuple[Callable[[Path], bool], Callable[[Path], Charges]], ...] = (
+    (nasa.looks_like, full_charges),
+    (cycle_features.looks_like, charge_ends),
+    (partial(reading.holds, wanted=has_curve), partial_charges),
+)

@@ -13,21 +13,22 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import polars
 
-from daemon.errors import UsageError
+from daemon.tables import reading
+from daemon.tables.reading import CELL
 from estimators.multitask.configuration import CONFIGURATIONS, Configuration
 from estimators.multitask.features import NAMES, shown
 from estimators.multitask.labels import fade_rate, rows_left
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from estimators.contract import Float
 
-SUFFIXES = (".csv", ".csv.gz", ".parquet")
-IDENTITY = ("cell", "row")
+ROW, CAPACITY = "row", "capacity"
+IDENTITY = (CELL, ROW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,29 +70,35 @@ class Folder(NamedTuple):
     unusable: dict[str, tuple[str, ...]]  # set or file -> what was left out of it, and why
 
 
+def fits(columns: Collection[str]) -> bool:
+    """Tell a file of the form by its columns."""
+    return set(NAMES) | set(IDENTITY) <= set(columns)
+
+
 def looks_like(folder: Path) -> bool:
     """Tell whether any file of the folder has a charge's sixteen numbers."""
-    return any(set(NAMES) <= set(_columns(path)) for path in _files(folder))
+    return reading.holds(folder, fits)
 
 
 def read(folder: Path) -> Folder:
     """Read every set of a folder. Raises UsageError where no file has rows of this form."""
+    tables = reading.tables(folder, fits)
+    if not tables.frames:
+        raise reading.refused(
+            f"no file in {folder} has the columns of a charge's end",
+            folder,
+            f"files need {', '.join((*IDENTITY, *NAMES[:2]))}, ...",
+            tables.unread,
+        )
     frames: dict[Configuration, list[polars.DataFrame]] = {}
-    unusable: dict[str, tuple[str, ...]] = {}
-    for path in _files(folder):
-        if not set(NAMES) | set(IDENTITY) <= set(_columns(path)):
-            continue
+    unusable: dict[str, tuple[str, ...]] = {str(folder): tables.unread}
+    for path, table in tables.frames.items():
         known = configuration(path.name)
         if known is None:
             unusable[path.name] = (f"{path.name}: unknown_configuration (its name says no nominal capacity)",)
         else:
-            frames.setdefault(known, []).append(_frame(path))
-    if not frames and not unusable:
-        raise UsageError(
-            f"no file in {folder} has the columns of a charge's end",
-            where="--data",
-            mend=f"files need {', '.join((*IDENTITY, *NAMES[:2]))}, ...",
-        )
+            frame, unusable[path.name] = _frame(path.name, table)
+            frames.setdefault(known, []).append(frame)
     sets = []
     for known in sorted(frames):
         cycles, left_out = _cycles(known, polars.concat(frames[known]))
@@ -120,37 +127,23 @@ def select(cycles: Cycles, rows: NDArray[np.bool_]) -> Cycles:
     )
 
 
-def _files(folder: Path) -> list[Path]:
-    return [p for p in sorted(folder.iterdir()) if p.name.endswith(SUFFIXES)]
-
-
-def _columns(path: Path) -> list[str]:
-    try:
-        if path.suffix == ".parquet":
-            return list(polars.read_parquet_schema(path))
-        return polars.read_csv(path, n_rows=0).columns
-    except (polars.exceptions.PolarsError, OSError):
-        return []
-
-
-def _frame(path: Path) -> polars.DataFrame:
-    """Read the columns that are used, numbers as numbers; what is no number, or empty, is NaN."""
-    frame = polars.read_parquet(path) if path.suffix == ".parquet" else polars.read_csv(path, infer_schema=False)
-    if "capacity" not in frame.columns:
-        frame = frame.with_columns(polars.lit(None).alias("capacity"))
-    numbers = polars.col(*NAMES, "capacity").cast(polars.Float64, strict=False).fill_null(float("nan"))
-    row = polars.col("row").cast(polars.Float64).cast(polars.Int64)
-    return frame.select(polars.col("cell").cast(polars.String), row, numbers)
+def _frame(file: str, table: polars.DataFrame) -> tuple[polars.DataFrame, tuple[str, ...]]:
+    """Give the columns that are used, numbers as numbers; what is no number, or empty, is NaN."""
+    table, unread = reading.keyed(table, file, ROW)
+    soh, no_label = reading.labels(table, CAPACITY)
+    unread += reading.named(reading.in_file(table, file), ROW, no_label, f"{CAPACITY} {reading.NO_LABEL}")
+    numbers = [polars.Series(name, reading.column(table, name)) for name in NAMES]
+    return table.select(IDENTITY).with_columns(*numbers, polars.Series(CAPACITY, soh)), unread
 
 
 def _cycles(known: Configuration, frame: polars.DataFrame) -> tuple[Cycles, tuple[str, ...]]:
-    frame = frame.sort("cell", "row", maintain_order=True)
+    frame, again = reading.once(frame.sort(CELL, ROW, maintain_order=True), known.name, ROW)
     features = frame.select(NAMES).to_numpy()
-    cell, row = frame["cell"].to_numpy().astype(np.str_), frame["row"].to_numpy()
-    soh = frame["capacity"].to_numpy() / known.nominal_capacity_ah
+    cell, row = frame[CELL].to_numpy().astype(np.str_), frame[ROW].to_numpy()
+    soh = frame[CAPACITY].to_numpy() / known.nominal_capacity_ah
     cycles = Cycles(known, frame.select(IDENTITY), cell, row, features, soh)
     unusable = np.any(~np.isfinite(cycles.shown), axis=1)
-    return select(cycles, ~unusable), _reasons(known, cycles, unusable)
+    return select(cycles, ~unusable), (*again, *_reasons(known, cycles, unusable))
 
 
 def _by_cell(label: Callable[[NDArray[np.int64], Float], Float], cycles: Cycles) -> Float:
@@ -170,7 +163,5 @@ def _reasons(known: Configuration, cycles: Cycles, left_out: NDArray[np.bool_]) 
     for name in dict.fromkeys(cycles.cell[left_out].tolist()):
         rows = left_out & (cycles.cell == name)
         columns = ", ".join(n for n, b in zip(NAMES, bad[rows].any(axis=0), strict=True) if b)
-        numbers = cycles.row[rows].tolist()
-        listed = ", ".join(map(str, numbers[:8])) + (f" and {len(numbers) - 8} more" if len(numbers) > 8 else "")
-        said.append(f"{known.name} {name} row {listed}: {columns} not finite")
+        said.append(f"{known.name} {name} {ROW} {reading.listed(cycles.row[rows])}: {columns} not finite")
     return tuple(said)

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from daemon.errors import UsageError
-from daemon.tables import cycle_features, multitask, trajectory
+from daemon.tables import cycle_features, multitask, relaxation, trajectory
 from daemon.tables.cases import Cases
-from daemon.tables.folds import unseen
-from daemon.tables.relaxation import CELL, CYCLE, read
+from daemon.tables.folds import learnable, unseen
+from daemon.tables.forms import each
+from daemon.tables.relaxation import read
+from daemon.tables.unanswered import unanswered
 from estimators.imodel.estimate import KNOTS, Known, load
 from estimators.imodel.estimate import trajectory as foresee
 from estimators.imodel.left import END_SHARE, FURTHEST, HORIZON, Left, crossing, cycles_left
@@ -34,9 +36,11 @@ LINE_FROM, LINE_TO = 0, 100  # cycles ahead between which a line's slope is read
 
 
 def evaluate(folder: Path, options: Options) -> list[Cases]:
-    """Score ends of charges, or charges with the rest after them. Raises UsageError for none of these."""
-    if cycle_features.looks_like(folder):
-        return multitask.evaluate(folder, options)
+    """Score ends of charges, and charges with the rest after them. Raises UsageError for none of these."""
+    return each(folder, options, ((cycle_features.looks_like, multitask.evaluate), (relaxation.looks_like, _of_rests)))
+
+
+def _of_rests(folder: Path, options: Options) -> list[Cases]:
     tables = read(folder)
     if not options.folds:
         known = load()
@@ -46,8 +50,7 @@ def evaluate(folder: Path, options: Options) -> list[Cases]:
         known = learn(learnt.kind, learnt.rows, ["both"], () if options.alone else KNOTS, seed)
         return _answers(held, learn_left(known, learnt.rows, ["both"], seed), options)
 
-    labelled = [t.pick(np.isfinite(t.capacity_ah)) for t in tables]
-    return [_cases(t, name, said) for t in labelled for name, said in unseen(t, options, ask)]
+    return [_cases(t, name, said) for t in learnable(tables) for name, said in unseen(t, options, ask)]
 
 
 def train(_folder: Path, _out: Path | None, _seed: int, _progress: Callable[[str], None]) -> None:
@@ -79,10 +82,6 @@ def _line(table: Table, end: float) -> Answer:
 
 def _cases(table: Table, name: str, said: dict[str, Answer]) -> Cases:
     now = np.zeros(len(table), dtype=np.int64)
-    nothing = table.pick(~np.isfinite(said["service"].mean)).identity
-    reasons = tuple(
-        f"{file}, {cell}, cycle {', '.join(map(str, cycles))}: no answer without a whole charge or a rest"
-        for file, cell, cycles in nothing.group_by("file", CELL, maintain_order=True).agg(CYCLE).iter_rows()
-    )
+    reasons = unanswered(table, said["service"].mean)
     truth = until_end(table.rows, END_SHARE * table.kind.nominal_capacity_ah)
     return Cases(name, table.identity, "rul_cycle", now, truth, said, table.unscored + reasons)

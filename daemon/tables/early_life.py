@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,7 @@ def evaluate(folder: Path, options: Options) -> list[Cases]:
     temperatures = options.sources or SOURCES_CELSIUS
     if known < FEWEST_CYCLES:
         raise UsageError(f"{known} cycles are too few", where="--known-cycles", mend=f"at least {FEWEST_CYCLES}")
-    lives = read(folder)
+    lives, unread = read(folder)
     whole = [
         life for life in lives if life.temperature_celsius in temperatures and len(life.told()) > known + FEWEST_CYCLES
     ]
@@ -52,19 +53,21 @@ def evaluate(folder: Path, options: Options) -> list[Cases]:
         sources = known_with(_pooled(whole), temperatures)
         if not sources:
             raise UsageError(f"no cell is known whole at {temperatures}", where="--sources", mend="name others")
-        return _by_temperature(targets, dict.fromkeys((t.cell for t in targets), sources), known, options.alone, "")
+        by_cell = dict.fromkeys((t.cell for t in targets), sources)
+        return _with(unread, _by_temperature(targets, by_cell, known, options.alone, ""))
     fewest = min(sum(v.temperature_celsius == t for v in whole) for t in temperatures)
     if options.folds < 2 or fewest < 2:
         raise UsageError(
             f"{options.folds} folds of {fewest} cells leave nothing to learn from", where="--folds", mend="at least 2"
         )
-    return [
+    found = [
         cases
         for seed in range(options.seeds)
         for cases in _by_temperature(
             targets, dict(_folded(whole, targets, options.folds, seed)), known, options.alone, f", seed {seed}"
         )
     ]
+    return _with(unread, found)
 
 
 def train(folder: Path, out: Path | None, seed: int, progress: Callable[[str], None]) -> None:
@@ -78,7 +81,7 @@ def train(folder: Path, out: Path | None, seed: int, progress: Callable[[str], N
     from estimators.early_life.estimate import HOME
     from estimators.early_life.train import keep_modes, train_family
 
-    lives = read(folder / DATA_SET if (folder / DATA_SET).is_dir() else folder)
+    lives, _ = read(folder / DATA_SET if (folder / DATA_SET).is_dir() else folder)
     train_family({t: [v.told() for v in lives if v.temperature_celsius == t] for t in SOURCES_CELSIUS}, out, progress)
     progress("learning degradation modes from simulated charges")
     models = learn_modes(seed)
@@ -86,6 +89,11 @@ def train(folder: Path, out: Path | None, seed: int, progress: Callable[[str], N
     found = report(models, seed, progress)
     progress(found)
     write_section((out or HOME) / "CARD.md", "early-life", found)
+
+
+def _with(unread: tuple[str, ...], found: list[Cases]) -> list[Cases]:
+    """Say beside the scores what was not read."""
+    return [replace(cases, unscored=unread + cases.unscored) for cases in found]
 
 
 def _by_temperature(

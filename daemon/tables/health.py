@@ -7,17 +7,19 @@ nominal one, in points of which errors are told.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from daemon.tables import trajectory
-from daemon.tables.another_make import WORDS, transferred
+from daemon.tables.another_make import transferred
 from daemon.tables.cases import Cases
-from daemon.tables.folds import elsewhere, unseen
+from daemon.tables.folds import elsewhere, learnable, unseen
 from daemon.tables.relaxation import read
+from daemon.tables.unanswered import unanswered
 from estimators.imodel.estimate import Known, capacity, load
-from estimators.imodel.features import VARIANTS, inputs
+from estimators.imodel.features import SAID, VARIANTS, inputs
 from estimators.imodel.train import learn, plain
 
 if TYPE_CHECKING:
@@ -36,18 +38,18 @@ def evaluate(folder: Path, options: Options) -> list[Cases]:
     tables = read(folder)
     if not options.folds:
         known = load()
-        return [_cases(t, t.kind.name, _answers(t, trajectory.of_kind(known, t), options.alone)) for t in tables]
+        return [_service(t, t.kind.name, _answers(t, trajectory.of_kind(known, t), options.alone)) for t in tables]
 
     def ask(learnt: Table, held: Table, seed: int) -> dict[str, Answer]:
         said = _answers(held, learn(learnt.kind, learnt.rows, horizons=(), seed=seed), options.alone)
         if not options.alone:
             for variant in VARIANTS:
                 for name, known in plain(learnt.kind, learnt.rows, variant, seed).items():
-                    said[f"{name}, from {WORDS[variant]}"] = capacity(known, held.events, variant)
+                    said[f"{name}, from {SAID[variant]}"] = capacity(known, held.events, variant)
         return said
 
-    labelled = [t.pick(np.isfinite(t.capacity_ah)) for t in tables]
-    found = [_cases(t, name, said) for t in labelled for name, said in unseen(t, options, ask)]
+    labelled = learnable(tables)
+    found = [_service(t, name, said) for t in labelled for name, said in unseen(t, options, ask)]
     if not options.alone:
         found += [_cases(t, name, said) for t in labelled for name, said in elsewhere(t, ask)]
         makes = {t.kind.name: t for t in labelled}
@@ -71,8 +73,13 @@ def _answers(table: Table, known: Known, alone: bool) -> dict[str, Answer]:
         x = inputs(table.events, table.kind, variant)
         usable = np.isfinite(x).all(axis=1)
         if usable.any():
-            said[f"from {WORDS[variant]}"] = capacity(known, table.events, variant)
+            said[f"from {SAID[variant]}"] = capacity(known, table.events, variant)
     return said
+
+
+def _service(table: Table, name: str, said: Mapping[str, Answer]) -> Cases:
+    """Lay the answers out, and name the rows that the service says nothing of."""
+    return _cases(replace(table, unscored=table.unscored + unanswered(table, said["service"].mean)), name, said)
 
 
 def _cases(table: Table, name: str, said: Mapping[str, Answer]) -> Cases:

@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import polars
 
-from daemon.errors import UsageError
+from daemon.errors import LogError, UsageError
+from daemon.tables import reading
+from daemon.tables.reading import CELL, column
 from estimators.srse import features
 from estimators.srse.features import Charge
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 
 NOMINAL_CAPACITY_AH = 2.0
 SERIES, OPERATIONS = "_timeseries", "_operations"
-SUFFIXES = (".csv", ".csv.gz", ".parquet")
+NUMBER = "operation"
 EMPTY_VOLT = 2.85  # cells are emptied to 2.0 to 2.7 V; a discharge that ends above was broken off
 FULL_VOLT = 4.15
 REPORTED_VOLT = 2.7
@@ -103,44 +106,82 @@ def looks_like(folder: Path) -> bool:
     return bool(_pairs(folder))
 
 
+def part(file: str) -> bool:
+    """Tell by its name whether a file is one of a cell's two tables."""
+    return SERIES in file or OPERATIONS in file
+
+
 def read(folder: Path) -> Folder:
-    """Read every cell of a folder. Raises UsageError where there is none."""
-    found = [_cell(name, *paths) for name, paths in _pairs(folder).items()]
-    if not found:
+    """Read every cell of a folder; one whose tables cannot be read is named. Raises UsageError where there is none."""
+    pairs = _pairs(folder)
+    if not pairs:
         raise UsageError(
             "no cell with a _timeseries and an _operations table",
             where=str(folder),
             mend="see the data set's README for the form",
         )
+    found = []
+    for name, paths in pairs.items():
+        try:
+            found.append(_cell(name, *paths))
+        except LogError as err:
+            found.append(Folder((), (reading.told(err),)))
     return Folder(tuple(c for one in found for c in one.cases), tuple(r for one in found for r in one.unused))
+
+
+def unpaired(folder: Path) -> list[str]:
+    """Name the tables of cells that lack the other one."""
+    paired = {path for paths in _pairs(folder).values() for path in paths}
+    return [
+        f"{path.name}: a cell takes two tables, NAME{SERIES} and NAME{OPERATIONS}"
+        for path in reading.files(folder)
+        if part(path.name) and path not in paired
+    ]
 
 
 def _pairs(folder: Path) -> dict[str, tuple[Path, Path]]:
     """Find the two tables of each cell, by name."""
-    files = {p.name: p for p in sorted(folder.iterdir())}
+    files = {p.name: p for p in reading.files(folder)}
     found: dict[str, tuple[Path, Path]] = {}
     for name, path in files.items():
         cell, series, suffix = name.partition(SERIES)
-        told = next((files[f] for s in SUFFIXES if (f := f"{cell}{OPERATIONS}{s}") in files), None)
-        if series and suffix in SUFFIXES and told is not None:
+        told = next((files[f] for s in reading.SUFFIXES if (f := f"{cell}{OPERATIONS}{s}") in files), None)
+        if series and suffix in reading.SUFFIXES and told is not None:
             found.setdefault(cell, (path, told))
     return found
 
 
 def _cell(name: str, series: Path, told_path: Path) -> Folder:
-    rows = table(series).select("operation", *(polars.col(c).cast(polars.Float64, strict=False) for c in COLUMNS))
-    recorded = {key[0]: _columns(part) for key, part in rows.group_by("operation", maintain_order=True)}
+    rows, unread = _table(name, series, COLUMNS)
+    if unsaid := [c for c in COLUMNS if not np.isfinite(column(rows, c)).any()]:
+        raise LogError(f"no number in {', '.join(unsaid)}", where=series.name, mend="see the README of the data set")
+    told, more = _table(name, told_path, ("type",))
+    recorded = {key[0]: _columns(some) for key, some in rows.group_by(NUMBER, maintain_order=True)}
     none = _columns(rows.clear())
-    told = table(told_path).sort("operation")
+    told, again = reading.once(told.sort(NUMBER, maintain_order=True), told_path.name, NUMBER)
     operations = [
         Operation(number, kind, ambient, label, *recorded.get(number, none))
         for number, kind, ambient, label in zip(
-            told["operation"], told["type"], numbers(told, AMBIENT), numbers(told, LABEL), strict=True
+            told[NUMBER], told["type"], column(told, AMBIENT), column(told, LABEL), strict=True
         )
         if kind in (CHARGE, DISCHARGE)
     ]
     labels, broken = _labels(operations)
-    return _cases(name, operations, labels, [f"{name} {reason}" for reason in broken])
+    reasons = [*unread, *more, *again, *(f"{name} {reason}" for reason in broken)]
+    if not operations:
+        reasons.append(f"{told_path.name}: no operation whose type is {CHARGE} or {DISCHARGE}")
+    return _cases(name, operations, labels, reasons)
+
+
+def _table(name: str, path: Path, wanted: Sequence[str]) -> tuple[polars.DataFrame, tuple[str, ...]]:
+    """Read one of a cell's tables: rows that say their operation. Raises LogError where a column is not there."""
+    frame, unread = reading.table(path)
+    if missing := [c for c in (NUMBER, *wanted) if c not in frame.columns]:
+        raise LogError(f"no column {', '.join(missing)}", where=path.name, mend="see the README of the data set")
+    blank = polars.all_horizontal(polars.all().is_null())
+    whose = frame.with_columns(polars.when(~blank).then(polars.lit(name)).alias(CELL))
+    frame, nameless = reading.keyed(whose, path.name, NUMBER)
+    return frame, (*unread, *nameless)
 
 
 def _cases(name: str, operations: list[Operation], labels: Float, unused: list[str]) -> Folder:
@@ -170,10 +211,12 @@ def _labels(operations: list[Operation]) -> tuple[Float, list[str]]:
     """Give the capacities [operation] that can be believed, and why others cannot."""
     labels = np.array([o.reported_ah if o.kind == DISCHARGE else np.nan for o in operations])
     broken = []
-    told = np.flatnonzero(np.isfinite(labels))
-    for i in told:
+    for i in np.flatnonzero(~np.isnan(labels)):
         if not operations[i].emptied:
             broken.append(f"operation {operations[i].number}: a discharge that was broken off shows no capacity")
+            labels[i] = np.nan
+        elif not 0 < labels[i] < np.inf:
+            broken.append(f"operation {operations[i].number}: {LABEL} {reading.NO_LABEL}")
             labels[i] = np.nan
     told = np.flatnonzero(np.isfinite(labels))
     whole = labels.copy()
@@ -185,18 +228,6 @@ def _labels(operations: list[Operation]) -> tuple[Float, list[str]]:
     return labels, broken
 
 
-def table(path: Path) -> polars.DataFrame:
-    """Read a CSV or Parquet file."""
-    return polars.read_parquet(path) if path.suffix == ".parquet" else polars.read_csv(path, infer_schema_length=None)
-
-
 def _columns(rows: polars.DataFrame) -> tuple[Float, Float, Float, Float]:
-    second, volt, ampere, celsius = (rows[c].to_numpy() for c in COLUMNS)
+    second, volt, ampere, celsius = (column(rows, c) for c in COLUMNS)
     return second, volt, ampere, celsius
-
-
-def numbers(table: polars.DataFrame, column: str) -> Float:
-    """Read a column [row] that may be absent, empty or `nan` in places."""
-    if column not in table.columns:
-        return np.full(len(table), np.nan)
-    return np.array(table[column].cast(polars.Float64, strict=False).fill_null(np.nan).to_numpy())

@@ -7,18 +7,21 @@ without a charge, no capacity.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars
 
-from daemon.errors import UsageError
+from daemon.tables import reading
+from daemon.tables.reading import CELL, FILE, column, in_file, named, numbered
 from estimators.features import Window, on_window
 from estimators.imodel.features import KINDS, Events, Kind
 from estimators.imodel.rows import Rows
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -26,16 +29,26 @@ if TYPE_CHECKING:
     Float = NDArray[np.float64]
     Bool = NDArray[np.bool_]
 
-SUFFIXES = (".csv", ".csv.gz", ".parquet")
 REST, CHARGE = "relax_volt_", "dq_ah_"
-CELL, CYCLE, CELSIUS = "cell", "cycle", "ambient_temperature_celsius"
+NUMBERED = re.compile(f"({REST}|{CHARGE})[0-9]+")
+CYCLE, CELSIUS = "cycle", "ambient_temperature_celsius"
 CAPACITY, MEASURED = "discharge_capacity_ah", "capacity_is_measured"
 RATES, CURRENTS = ("charge_c_rate", "discharge_c_rate"), ("charge_current_ampere", "discharge_current_ampere")
-IDENTITY = ("file", CELL, CYCLE, CELSIUS, *RATES, *CURRENTS)
+IDENTITY = (FILE, CELL, CYCLE, CELSIUS, *RATES, *CURRENTS)
 PLAUSIBLE_VOLT = (4.0, 4.25)  # of a rest after a full charge; beyond, something else was recorded
 FEW_POINTS = 14  # of a rest, at 120 s
 EVERY = 4  # of a longer one, at 30 s: what remains is at 120 s too
 SLOW = 0.5  # a discharge at less than this share of a cell's usual rate is a capacity test, and deeper
+USUAL_C_RATE = 1.0  # at least, of cells whose capacity is that of tests: a table may hold nothing but their tests
+FIRST_CYCLE = 1
+NO, YES, UNKNOWN = 0, 1, 2
+AFTER = np.array(  # why such a row shows nothing
+    [
+        "neither a rest nor a charge that compares with others",
+        "no rest, and its charge follows a capacity test",
+        "no rest, and its charge may follow a capacity test: the cycle before, or its current, is missing",
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +67,12 @@ class Table:
     @property
     def cell(self) -> NDArray[np.str_]:
         """Name each row's cell [row]; cells of two files are two."""
-        return np.array([f"{f}:{c}" for f, c in self.identity.select("file", CELL).iter_rows()])
+        return np.array([f"{f}:{c}" for f, c in self.identity.select(FILE, CELL).iter_rows()])
 
     @property
     def cycle(self) -> NDArray[np.int64]:
         """Say which cycle each row is [row]."""
-        return self.identity[CYCLE].cast(polars.Int64).to_numpy()
+        return self.identity[CYCLE].to_numpy()
 
     @property
     def condition(self) -> NDArray[np.int64]:
@@ -83,22 +96,36 @@ class Table:
         )
 
 
+def fits(columns: Collection[str]) -> bool:
+    """Tell a file of the form by its columns."""
+    return {CELL, CYCLE} <= set(columns) and any(NUMBERED.fullmatch(c) for c in columns)
+
+
+def looks_like(folder: Path) -> bool:
+    """Tell whether any file of the folder has the form."""
+    return reading.holds(folder, fits)
+
+
 def read(folder: Path) -> list[Table]:
-    """Read every file of the form: one table a kind of cell. Raises UsageError where there is none."""
-    paths = sorted(p for p in folder.iterdir() if p.name.lower().endswith(SUFFIXES))
+    """Read every file of the form: one table a kind of cell. Raises UsageError where no row can be used."""
+    found = reading.tables(folder, fits)
     tables: dict[str, list[Table]] = {}
-    for path in paths:
-        frame = polars.read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
-        if {CELL, CYCLE} <= set(frame.columns) and any(c.startswith((REST, CHARGE)) for c in frame.columns):
-            table = _table(frame.with_columns(file=polars.lit(_stem(path))).sort(CELL, CYCLE), kind_of(path, frame))
-            tables.setdefault(table.kind.name, []).append(table)
+    for path, frame in found.frames.items():
+        kind = kind_of(path, frame)
+        tables.setdefault(kind.name, []).append(_table(_stem(path), frame, kind))
     if not tables:
-        raise UsageError(
+        raise reading.refused(
             f"no file with columns {CELL}, {CYCLE} and {CHARGE}* or {REST}*",
-            where=str(folder),
-            mend="name a folder of the form of zhu2022-voltage-relaxation or imodel-lsd-relaxation",
+            folder,
+            "name a folder of the form of zhu2022-voltage-relaxation or imodel-lsd-relaxation",
+            found.unread,
         )
-    return [_joined(parts) for parts in tables.values()]
+    joined = [_joined(parts) for parts in tables.values()]
+    reasons = (*found.unread, *(reason for table in joined for reason in table.unscored))
+    usable = [table for table in joined if len(table)]
+    if not usable:
+        raise reading.refused("no row that can be used", folder, "the files have headings alone", reasons)
+    return [replace(usable[0], unscored=reasons), *(replace(table, unscored=()) for table in usable[1:])]
 
 
 def kind_of(path: Path, frame: polars.DataFrame) -> Kind:
@@ -107,74 +134,59 @@ def kind_of(path: Path, frame: polars.DataFrame) -> Kind:
         return KINDS["lsd"]
     name = path.name.lower()
     mixed = "nca" in name and "ncm" in name
-    if mixed or sum(c.startswith(REST) for c in frame.columns) > 2 * FEW_POINTS:
+    if mixed or numbered(frame, REST, 1)[0].shape[1] > 2 * FEW_POINTS:
         return KINDS["ncm_nca"]
     return KINDS["ncm" if "ncm" in name else "nca"]
-
-
-def _read_csv(path: Path) -> polars.DataFrame:
-    return polars.read_csv(path, infer_schema_length=None, null_values=["", "nan", "NaN"])
 
 
 def _stem(path: Path) -> str:
     return path.name.split(".", 1)[0]
 
 
-def _table(frame: polars.DataFrame, kind: Kind) -> Table:
+def _table(file: str, frame: polars.DataFrame, kind: Kind) -> Table:
+    frame, unread = reading.keyed(frame, file, CYCLE)
+    frame, again = reading.once(frame.sort(CELL, CYCLE, maintain_order=True), file, CYCLE)
     nominal = kind.nominal_capacity_ah
-    rates = [_column(frame, of) for of in RATES]
-    currents = [_column(frame, of) / nominal for of in CURRENTS]
+    rates = [column(frame, of) for of in RATES]
+    currents = [column(frame, of) / nominal for of in CURRENTS]
     charge_rate, discharge_rate = (np.abs(np.where(np.isfinite(r), r, c)) for r, c in zip(rates, currents, strict=True))
-    charge_ah = _charge(frame, kind)
-    charge_ah[_after_a_test(frame[CELL].to_list(), discharge_rate)] = np.nan
-    events = Events(charge_ah, _rest(frame, kind), _column(frame, CELSIUS), charge_rate, discharge_rate)
-    capacity = _column(frame, CAPACITY)
+    measured = column(frame, MEASURED)
+    charge_ah, incomplete = _charge(frame, kind)
+    after_a_test = _after_a_test(frame, discharge_rate, measured, kind)
+    charge_ah[after_a_test != NO] = np.nan
+    events = Events(charge_ah, _rest(frame, kind), column(frame, CELSIUS), charge_rate, discharge_rate)
+    capacity, no_label = reading.labels(frame, CAPACITY)
     if MEASURED in frame.columns:
-        capacity = np.where(_column(frame, MEASURED) == 1, capacity, np.nan)
-    identity = frame.select(c for c in IDENTITY if c in frame.columns).cast({CELL: polars.String})
+        capacity, no_label = np.where(measured == 1, capacity, np.nan), no_label & (measured == 1)
+    frame = in_file(frame, file)
+    identity = frame.select(c for c in IDENTITY if c in frame.columns)
     table = Table(kind, identity, events, capacity)
     seen: Bool = np.any(np.isfinite(np.concatenate([events.charge_ah, events.rest_volt], axis=1)), axis=1)
-    nothing = table.pick(~seen).identity
-    reasons = tuple(
-        f"{file}, {cell}, cycle {', '.join(map(str, cycles))}: neither a rest nor a charge that compares with others"
-        for file, cell, cycles in nothing.group_by("file", CELL, maintain_order=True).agg(CYCLE).iter_rows()
-    )
-    return replace(table.pick(seen), unscored=reasons)
+    reasons = [*unread, *again, *named(identity, CYCLE, no_label, f"{CAPACITY} {reading.NO_LABEL}")]
+    reasons += [f"{file}: no {incomplete}, so that its charges are not looked at"] if incomplete else []
+    reasons += named(identity, CYCLE, ~seen, AFTER[after_a_test])
+    return replace(table.pick(seen), unscored=tuple(reasons))
 
 
-def _column(frame: polars.DataFrame, name: str) -> Float:
-    if name not in frame.columns:
-        return np.full(len(frame), np.nan)
-    return frame[name].cast(polars.Float64, strict=False).fill_null(np.nan).to_numpy().copy()
-
-
-def _columns(frame: polars.DataFrame, head: str) -> Float:
-    """Give [row, column] of numbered columns, in their order."""
-    names = sorted((c for c in frame.columns if c.startswith(head)), key=lambda c: int(c.removeprefix(head)))
-    return np.stack([_column(frame, n) for n in names], axis=1) if names else np.full((len(frame), 1), np.nan)
-
-
-def _charge(frame: polars.DataFrame, kind: Kind) -> Float:
-    """Q(V) [row, point] on the kind's window; NaN where a curve falls."""
-    charge_ah = _columns(frame, CHARGE)
-    if charge_ah.shape[1] == 1:
-        return np.full((len(frame), kind.window.points), np.nan)
-    ends = np.stack([_column(frame, f"window_{end}_volt") for end in ("start", "end")], axis=1)
+def _charge(frame: polars.DataFrame, kind: Kind) -> tuple[Float, str]:
+    """Q(V) [row, point] on the kind's window, NaN where a curve falls; and the columns that are missing."""
+    charge_ah, missing = numbered(frame, CHARGE, kind.window.points)
+    ends = np.stack([column(frame, f"window_{end}_volt") for end in ("start", "end")], axis=1)
     usual = (kind.window.low_volt, kind.window.high_volt)
     ends = np.where(np.isfinite(ends), ends, usual)
     laid = np.full((len(frame), kind.window.points), np.nan)
-    for low, high in np.unique(ends, axis=0):
+    for low, high in () if missing else np.unique(ends, axis=0):
         rows = (ends == (low, high)).all(axis=1)
         own = Window(float(low), float(high), charge_ah.shape[1])
         laid[rows] = charge_ah[rows] if own == kind.window else on_window(charge_ah[rows], own, kind.window)
     falls = (np.diff(laid, axis=1) < 0).any(axis=1)
     laid[falls] = np.nan
-    return laid
+    return laid, missing
 
 
 def _rest(frame: polars.DataFrame, kind: Kind) -> Float:
     """Rests [row, point] on the kind's clock; NaN throughout where a voltage is not that of a full cell."""
-    volt = _columns(frame, REST)
+    volt, _ = numbered(frame, REST, 1)
     if kind.name != "lsd" and volt.shape[1] > 2 * FEW_POINTS:
         volt = volt[:, EVERY - 1 :: EVERY]
     rest = np.full((len(volt), kind.rest_points), np.nan)
@@ -185,12 +197,26 @@ def _rest(frame: polars.DataFrame, kind: Kind) -> Float:
     return rest
 
 
-def _after_a_test(cell: list[str], discharge_rate: Float) -> Bool:
-    """Tell which charges follow a capacity test: they begin lower than others, and their Q(V) differs."""
-    names, index = np.unique(cell, return_inverse=True)
-    usual = np.array([np.median(discharge_rate[index == i]) for i in range(len(names))])
-    slow = discharge_rate < SLOW * usual[index]
-    return np.concatenate([[False], slow[:-1] & (index[:-1] == index[1:])])
+def _after_a_test(frame: polars.DataFrame, discharge_rate: Float, measured: Float, kind: Kind) -> NDArray[np.int64]:
+    """Tell which charges [row] follow a capacity test, NO, YES or UNKNOWN: they begin lower, and their Q(V) differs.
+
+    A test is a discharge that is slow for its cell, or a row whose capacity was measured. Where capacity is that of
+    tests alone, Q(V) after one is larger by a sixth, and by more in an old cell; so a charge of which nobody knows
+    whether it follows one is taken to, and the rest answers. It is unknown where the cycle before is not there or
+    does not say its current, but for a cell's first cycle and for a test itself: no two of them follow each other.
+    """
+    known = np.isfinite(discharge_rate)
+    rates = frame.select(CELL, polars.Series("rate", discharge_rate, nan_to_null=True))
+    usual = rates.select(polars.col("rate").median().over(CELL).fill_null(0.0))["rate"].to_numpy()
+    slow = discharge_rate < SLOW * np.maximum(usual, 0.0 if kind.discharge_counts else USUAL_C_RATE)
+    test = np.where(slow | (measured == 1), YES, np.where(known | (measured == 0), NO, UNKNOWN))
+    cell, cycle = frame[CELL].to_numpy(), frame[CYCLE].to_numpy()
+    follows = np.zeros(len(frame), bool)
+    follows[1:] = (cell[1:] == cell[:-1]) & (cycle[1:] == cycle[:-1] + 1)
+    after = np.where(follows, np.roll(test, 1), np.where(cycle <= FIRST_CYCLE, NO, UNKNOWN))
+    if kind.discharge_counts:  # every row has its own capacity, and there are no tests that would be missing
+        return np.where(after == UNKNOWN, NO, after)
+    return np.where((after == UNKNOWN) & (test == YES), NO, after)
 
 
 def _joined(parts: list[Table]) -> Table:

@@ -12,10 +12,11 @@ if TYPE_CHECKING:
 CARD = """# A charge and a rest: capacity, now and later
 
 **What** Capacity as a share of the nominal one, from one full charge at constant current and the rest after it.
-`weights/capacity.safetensors` holds, for each kind of cell, for what was seen (`both`, `charge`, `rest`) and for some
-numbers of cycles ahead, the mean of some members (support vectors; boosted and extremely randomised trees): of a few
-such means the one that was nearest on cells left out. Where four cells were seen to reach 80 % of the nominal capacity,
-as many cycles as are left to there are learnt likewise, as a root.
+`weights/capacity.safetensors` holds, for each kind of cell, for what was seen (`both`, `charge`, `rest`; `late`: a rest
+and the part of a charge above 3.8 V, LSD 3.9 V) and for some numbers of cycles ahead, the mean of some members (support
+vectors; boosted and extremely randomised trees): of a few such means the one that was nearest on cells left out. Where
+four cells were seen to reach 80 % of the nominal capacity, as many cycles as are left to there are learnt likewise, as
+a root.
 `weights/imodel-*.safetensors` hold the mixture of experts, by whose name the folder goes. Made by
 `bmsd train imodel --data DIR`, seed {seed}.
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from daemon.errors import UsageError
-from daemon.tables import cycle_features, health, multitask, nasa, srse
+from daemon.tables import cycle_features, health, multitask, nasa, relaxation, srse
+from daemon.tables.forms import each
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,13 +15,16 @@ if TYPE_CHECKING:
     from daemon.tables.cases import Cases, Options
 
 
+WAYS = (
+    (nasa.looks_like, srse.soh_cases),
+    (cycle_features.looks_like, multitask.soh_cases),
+    (relaxation.looks_like, health.evaluate),
+)
+
+
 def evaluate(folder: Path, options: Options) -> list[Cases]:
-    """Score full charges, charges' ends, or charges and the rest after them. Raises UsageError for none of these."""
-    if nasa.looks_like(folder):
-        return srse.soh_cases(folder, options)
-    if cycle_features.looks_like(folder):
-        return multitask.soh_cases(folder, options)
-    return health.evaluate(folder, options)
+    """Score full charges, charges' ends, and charges and the rest after them. Raises UsageError for none of these."""
+    return each(folder, options, WAYS)
 
 
 def train(_folder: Path, _out: Path | None, _seed: int, _progress: Callable[[str], None]) -> None:

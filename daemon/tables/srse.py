@@ -6,6 +6,7 @@ configuration; `soh_cases` is the same with the default model first; `train` mak
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from daemon.errors import UsageError, WeightsError
 from daemon.tables import charges
 from daemon.tables.cases import Cases, Options
 from daemon.tables.charges import Charges
+from daemon.tables.forms import each
 from estimators.regression.regression import Answer
 from estimators.srse import plain, saved
 from estimators.srse.network import Srse
@@ -35,12 +37,17 @@ if TYPE_CHECKING:
 
 TARGET = "capacity_ah"
 ROWS_OF_A_CELL = 40  # to learn from: neighbours are alike
+ALONE = "not asked, since its configuration has no other cell with a label to learn from"
 SETS = ("nasa-pcoe-aging", "zhu2022-voltage-relaxation", "pinn4soh-cycle-features")
 
 
 def evaluate(folder: Path, options: Options) -> list[Cases]:
-    """Score on a folder of recordings, partial charges or charges' ends, one block a configuration."""
-    return _evaluate(charges.read(folder), options)
+    """Score on a folder of recordings, charges' ends and partial charges, one block a configuration."""
+    return each(folder, options, [(there, partial(_read_and_evaluate, read)) for there, read in charges.FORMS])
+
+
+def _read_and_evaluate(read: Callable[[Path], Charges], folder: Path, options: Options) -> list[Cases]:
+    return _evaluate(read(folder), options)
 
 
 def soh_cases(folder: Path, options: Options) -> list[Cases]:
@@ -116,21 +123,27 @@ def _evaluate(known: Charges, options: Options) -> list[Cases]:
     found = []
     for seed in range(options.seeds):
         said = {name: _blank(len(known)) for name in methods}
+        asked = np.zeros(len(known), bool)
         for learnt, held in folds_of(known, options.folds, seed):
             thin, judged = known.pick(learnt & np.isfinite(known.soh)).thinned(ROWS_OF_A_CELL), known.pick(held)
+            asked |= held
             for name, method in methods.items():
                 for into, values in zip(said[name], method(thin, judged, seed), strict=True):
                     into[held] = values
-        found += _cases(known, said, f", draw {seed + 1}" if options.seeds > 1 else "")
+        reasons = tuple(f"{c}: {ALONE}" for c in np.unique(known.cell[~asked]))
+        if not asked.any():
+            raise UsageError("too few cells to learn from", where="--folds", mend="; ".join(known.unscored + reasons))
+        draw = f", draw {seed + 1}" if options.seeds > 1 else ""
+        found += _cases(replace(known, unscored=known.unscored + reasons), said, draw)
     return found
 
 
 def folds_of(known: Charges, folds: int, seed: int) -> Iterator[tuple[Bool, Bool]]:
-    """Part whole cells, those of each configuration alike; a configuration's only cell is always learnt from."""
+    """Part whole cells with a label, those of each configuration alike; one alone is always learnt from."""
     draw = np.random.default_rng(seed)
     fold = np.full(len(known), -1)
     for name in np.unique(known.configuration):
-        cells = draw.permutation(np.unique(known.cell[known.configuration == name]))
+        cells = draw.permutation(np.unique(known.cell[(known.configuration == name) & np.isfinite(known.soh)]))
         for i, cell in enumerate(cells if len(cells) > 1 else []):
             fold[known.cell == cell] = i % folds
     for k in np.unique(fold[fold >= 0]):

@@ -13,9 +13,11 @@ import numpy as np
 
 from daemon.errors import UsageError
 from daemon.tables.cases import Cases
-from daemon.tables.folds import FEWEST_CELLS, unseen
-from daemon.tables.relaxation import read
+from daemon.tables.folds import FEWEST_CELLS, learnable, unseen
+from daemon.tables.forms import each
+from daemon.tables.relaxation import looks_like, read
 from daemon.tables.relaxation_card import written
+from daemon.tables.unanswered import unanswered
 from estimators.imodel.estimate import KNOTS, WEIGHTS, Known, load, save, trajectory
 from estimators.imodel.mixture import Mixture, load_mixture, save_mixture
 from estimators.imodel.plain import from_past, hold
@@ -38,11 +40,18 @@ if TYPE_CHECKING:
 HORIZONS = tuple(range(5, 151, 5))
 SETS = ("zhu2022-voltage-relaxation", "imodel-lsd-relaxation")  # what the shipped weights are learnt from
 IMODEL = "imodel"
+FURTHER = f"no answer beyond {KNOTS[-1]} cycles ahead"
 
 
 def evaluate(folder: Path, options: Options) -> list[Cases]:
     """Score on every kind of cell in the folder. Raises UsageError where it holds none, or one that is not known."""
+    return each(folder, options, ((looks_like, _of_rests),))
+
+
+def _of_rests(folder: Path, options: Options) -> list[Cases]:
     horizon = np.array(options.horizons or HORIZONS, dtype=np.int64)
+    if horizon.min() > KNOTS[-1]:
+        raise UsageError(FURTHER, where="--horizons", mend="such as 5:150:5")
     tables = read(folder)
     if not options.folds:
         known = load()
@@ -62,8 +71,7 @@ def evaluate(folder: Path, options: Options) -> list[Cases]:
             said[name] = _flat(later.mean_ah, later.std_ah, later.in_domain)
         return said
 
-    labelled = [t.pick(np.isfinite(t.capacity_ah)) for t in tables]
-    return [_cases(t, name, horizon, said) for t in labelled for name, said in unseen(t, options, ask)]
+    return [_cases(t, name, horizon, said) for t in learnable(tables) for name, said in unseen(t, options, ask)]
 
 
 def train(folder: Path, out: Path | None, seed: int, progress: Callable[[str], None]) -> None:
@@ -132,4 +140,7 @@ def _cases(table: Table, name: str, horizon: Horizon, said: Mapping[str, Answer]
     count = len(horizon)
     identity = table.identity[np.repeat(np.arange(len(table)), count)]
     truth = np.stack([ahead(table.rows, int(h)) for h in horizon], axis=1).ravel()
-    return Cases(name, identity, "capacity_ah", np.tile(horizon, len(table)), truth, said, table.unscored)
+    answered = np.fmax.reduce(next(iter(said.values())).mean.reshape(len(table), count), axis=1)  # any of its horizons
+    further = (FURTHER,) if horizon.max() > KNOTS[-1] else ()
+    unscored = table.unscored + further + unanswered(table, answered)
+    return Cases(name, identity, "capacity_ah", np.tile(horizon, len(table)), truth, said, unscored)

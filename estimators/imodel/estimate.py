@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 WEIGHTS = Path(__file__).parent / "weights" / "capacity.safetensors"
 NEAR = np.array([2.5, 0.1, 0.1])  # °C, and shares of a C-rate: nearer than this is the same condition
 KNOTS = (10, 30, 60, 100, 150)  # cycles ahead for which a model was made; between them a smooth curve
+LEAST_FADE = (
+    0.25  # of the mean fade so far, at which a capacity goes on to fall: costs nothing where the truth is known
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ def trajectory(
     planned: Float | None = None,
     variant: Variant | None = None,
 ) -> Later:
-    """Give capacity `horizon` cycles ahead (Ah) [n, ahead], never rising.
+    """Give capacity `horizon` cycles ahead (Ah) [n, ahead], never rising; its deviation never falls.
 
     `planned` [n, 3]: temperature (°C), charge and discharge C-rate of the cycles to come, where they shall not be
     as now. No cell was seen to change its use, so the answer is then one of another domain.
@@ -79,10 +82,24 @@ def trajectory(
         models = {v: by_horizon[knot] for v, by_horizon in known.later.items() if knot in by_horizon}
         at_knots.append(_in_ah(known, ask(known, seen, models, knot, planned)))
     knots = np.array([0, *told])
-    mean = np.minimum.accumulate(np.stack([a.mean for a in at_knots], axis=1), axis=1)
-    std = np.stack([a.std for a in at_knots], axis=1)
+    mean = _falling(knots, np.stack([a.mean for a in at_knots], axis=1))
+    std = np.maximum.accumulate(np.stack([a.std for a in at_knots], axis=1), axis=1)
     smooth, spread = _between(knots, mean, ahead), _between(knots, std, ahead)
     return Later(ahead, smooth, spread, at_knots[0].in_domain & as_now(events, planned))
+
+
+def _falling(knots: NDArray[np.int64], capacity: Float) -> Float:
+    """Let capacities [n, knot] never rise, and go on falling by a share of their mean fade so far.
+
+    Models of later knots were learnt from cells that lived so long: of one that will not they say too much.
+    """
+    falling = capacity.copy()
+    for later in range(1, len(knots)):
+        before = falling[:, later - 1]
+        faded = falling[:, 0] - before
+        slowest = LEAST_FADE * faded * (knots[later] - knots[later - 1]) / max(knots[later - 1], 1)
+        falling[:, later] = np.minimum(capacity[:, later], before - slowest)
+    return falling
 
 
 def as_now(events: Events, planned: Float | None) -> Bool:

@@ -15,9 +15,16 @@ from estimators.features import Window, rest_statistics
 if TYPE_CHECKING:
     from estimators.contract import Bool, Float
 
-Variant = Literal["rest", "charge", "both"]
-VARIANTS: tuple[Variant, ...] = ("both", "charge", "rest")  # the best first
+Variant = Literal["both", "charge", "late", "rest"]
+VARIANTS: tuple[Variant, ...] = ("both", "charge", "late", "rest")  # the best first
+SAID: dict[Variant, str] = {
+    "both": "charge and rest",
+    "charge": "the charge alone",
+    "late": "a late charge and rest",
+    "rest": "the rest alone",
+}
 
+LATE_MARGIN_VOLT = 0.05  # a charge is under way for so long before it is looked at
 LATE_START = 2.0  # a first fall of the rest so many times the second: its first point is older than one period
 CURVE_STEP = 2  # of the window's points, every second is looked at
 SHORTEST_REST = 0.5  # of the points must be there; the curve's end is drawn on from them
@@ -33,6 +40,7 @@ class Kind:
     chemistry: str  # as cell types say it; "": not told
     nominal_capacity_ah: float
     window: Window  # of Q(V)
+    late_volt: float  # a charge that began within the window is looked at from here on
     rest_points: int
     rest_period_second: float  # between two of them; the first one is that long after the charge; NaN: not told
     looked_at: tuple[int, ...]  # points of a rest, whose level and falls are taken where there is no charge
@@ -49,10 +57,10 @@ _WIDE, _EARLY = Window(3.6, 4.15), (0, 1, 2, 4, 8, 12)
 KINDS: dict[str, Kind] = {
     k.name: k
     for k in (
-        Kind("nca", "nca", 3.5, _WIDE, 14, 120.0, _EARLY, discharge_counts=True, by_parts=False),
-        Kind("ncm", "nmc", 3.5, _WIDE, 14, 120.0, _EARLY, discharge_counts=True, by_parts=False),
-        Kind("ncm_nca", "nmc", 2.5, _WIDE, 14, 120.0, _EARLY, discharge_counts=True, by_parts=False),
-        Kind("lsd", "", 2.0, Window(3.8, 4.1), 90, np.nan, (), discharge_counts=False, by_parts=True),
+        Kind("nca", "nca", 3.5, _WIDE, 3.8, 14, 120.0, _EARLY, discharge_counts=True, by_parts=False),
+        Kind("ncm", "nmc", 3.5, _WIDE, 3.8, 14, 120.0, _EARLY, discharge_counts=True, by_parts=False),
+        Kind("ncm_nca", "nmc", 2.5, _WIDE, 3.8, 14, 120.0, _EARLY, discharge_counts=True, by_parts=False),
+        Kind("lsd", "", 2.0, Window(3.8, 4.1), 3.9, 90, np.nan, (), discharge_counts=False, by_parts=True),
     )
 }
 
@@ -90,7 +98,8 @@ def inputs(events: Events, kind: Kind, variant: Variant) -> Float:
     """Give what models see of each event [n, input], conditions first; NaN where what a variant wants was not seen."""
     parts = [events.use[:, : kind.conditions]]
     if variant != "rest":
-        parts.append(_charge(events.charge_ah / kind.nominal_capacity_ah, by_parts=kind.by_parts))
+        share = events.charge_ah / kind.nominal_capacity_ah
+        parts.append(_charge(_late(share, kind) if variant == "late" else share, by_parts=kind.by_parts))
     if variant != "charge":
         parts.append(_rest(events.rest_volt, kind, falls=variant == "rest"))
     return np.concatenate(parts, axis=1)
@@ -102,6 +111,14 @@ def best_variant(events: Events, kind: Kind) -> list[Variant | None]:
     for variant in VARIANTS:
         allowed[variant] = np.all(np.isfinite(inputs(events, kind, variant)[:, kind.conditions :]), axis=1)
     return [next((v for v in VARIANTS if allowed[v][i]), None) for i in range(len(events))]
+
+
+def _late(share: Float, kind: Kind) -> Float:
+    """Charge taken up since `late_volt`; NaN where the charge had not begun for good before."""
+    begin = int(np.searchsorted(kind.window.voltage_volt, kind.late_volt - LATE_MARGIN_VOLT))
+    late = int(np.searchsorted(kind.window.voltage_volt, kind.late_volt))
+    begun: Bool = np.all(np.isfinite(share[:, begin:late]), axis=1)
+    return np.where(begun[:, None], share[:, late:] - share[:, late : late + 1], np.nan)
 
 
 def _charge(share: Float, *, by_parts: bool) -> Float:

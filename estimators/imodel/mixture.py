@@ -54,15 +54,19 @@ class Mixture:
         planned: Float | None = None,
         shuffle: int | None = None,
     ) -> Later:
-        """Give capacity `horizon` cycles ahead (Ah) [n, ahead], anchored at what `known` says it is now."""
+        """Give capacity `horizon` cycles ahead (Ah) [n, ahead], anchored at what `known` says it is now.
+
+        NaN beyond the last step, of which nothing was learnt.
+        """
         now = capacity(known, events)
         fade, _ = self.fade(events, planned, shuffle)
         ahead = np.asarray(horizon, dtype=np.int64)
         steps = STEP * np.arange(STEPS + 1)
         error = self.network.error.numpy().astype(float) * self.kind.nominal_capacity_ah
-        std = np.hypot(now.std[:, None], np.interp(ahead, steps, np.concatenate([[0.0], error])))
-        whole = np.concatenate([np.zeros((len(fade), 1)), fade], axis=1)
-        lost = np.stack([np.interp(ahead, steps, row) for row in whole]) if len(whole) else whole[:, : len(ahead)]
+        std = np.hypot(now.std[:, None], np.interp(ahead, steps, np.concatenate([[0.0], error]), right=np.nan))
+        lost = np.full((len(fade), len(ahead)), np.nan)
+        for row, whole in enumerate(np.concatenate([np.zeros((len(fade), 1)), fade], axis=1)):
+            lost[row] = np.interp(ahead, steps, whole, right=np.nan)
         return Later(ahead, now.mean[:, None] - lost, std, now.in_domain)
 
 

@@ -137,3 +137,31 @@ def test_an_unseen_drive_cycle_is_followed_from_a_right_start_and_from_none(tmp_
     assert mae["ekf", "right start"] < 0.8
     assert mae["ekf", "+0.3 A"] < 1.5
     assert mae["cross_stitch", "30 points wrong"] < 1.5
+
+
+def test_shipped_weights_may_have_seen_the_cells_that_are_scored_and_it_is_said(tmp_path, capsys):
+    from tests.daemon.tables.relaxation_files import zhu_like
+
+    def told(*words):
+        assert main(["evaluate", "soh", "--data", str(tmp_path), "--alone", *words]) == 0
+        return capsys.readouterr().err
+
+    zhu_like(6, 8).write_csv(tmp_path / "nca.csv")
+    (tmp_path / "notes.csv").write_text("a;b\n")
+    err = told()
+    assert "the shipped weights were learnt from" in err
+    assert "not scored: notes.csv: a table of no known form" in err
+    assert "shipped weights" not in told("--folds", "2")
+    zhu_like(1, 8).drop("discharge_capacity_ah").write_csv(tmp_path / "nca.csv")
+    assert "shipped weights" not in told()
+
+
+@pytest.mark.parametrize("words", [("--folds", "1"), ("--folds", "-1"), ("--seeds", "0"), ("--folds", "5")])
+def test_folds_that_leave_nothing_to_learn_from_are_refused(tmp_path, capsys, words):
+    from tests.daemon.tables import charge_ends
+
+    charge_ends.write(tmp_path / "xjtu.csv", {"a": 20})
+    words = ("soh", "--data", str(tmp_path), "--predictions", str(tmp_path / "p" / "p.csv"), *words)
+    assert main(["evaluate", *words]) == 2
+    assert "error usage" in capsys.readouterr().err
+    assert not (tmp_path / "p").exists()

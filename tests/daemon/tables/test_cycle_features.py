@@ -64,3 +64,36 @@ def test_labels_are_of_each_cell_alone(tmp_path):
     assert one.rul_row[first][0] == pytest.approx(150, abs=1)
     assert np.isnan(one.rul_row[second]).all()
     assert one.dccr[second][60] == pytest.approx(10.0, rel=1e-3)
+
+
+def test_rows_that_cannot_be_read_are_named_once_each_and_the_others_stay(tmp_path):
+    import polars
+
+    write(tmp_path / "xjtu.csv", {"a": 30})
+    frame = polars.read_csv(tmp_path / "xjtu.csv").cast({"row": polars.String})
+    at = polars.col("row")
+    spoilt = frame.with_columns(
+        cell=polars.when(at != "3").then("cell"),
+        row=polars.when(at == "4").then(polars.lit("x7")).otherwise("row"),
+        capacity=polars.when(at == "5").then(0.0).otherwise("capacity"),
+    )
+    polars.concat([spoilt, spoilt.tail(2)]).write_csv(tmp_path / "xjtu.csv")
+    (tmp_path / "mit.csv").write_text("")
+    found = read(tmp_path)
+    (one,) = found.sets
+    assert one.row.tolist() == [1, 2, *range(5, 31)]
+    assert np.isnan(one.soh).sum() == 1
+    assert np.isfinite(one.rul_row).sum() == 0
+    assert [reason for reasons in found.unusable.values() for reason in reasons] == [
+        "mit.csv: the file is empty (write it anew, or take it away)",
+        "xjtu.csv, line 4: no cell",
+        "xjtu.csv, line 5: row is no whole number from 0 to 999999",
+        "xjtu.csv, a, row 5: capacity is no number above zero, and so no truth",
+        "xjtu, a, row 29, 30: told more than once, the first row stands",
+    ]
+
+
+def test_every_row_left_out_is_in_its_cell_s_list(tmp_path):
+    rows = [2, 5, 9, 10, 11, 12, 15, 17, 19, 21, 23, 25]
+    write(tmp_path / "xjtu.csv", {"a": 30}, bad=dict.fromkeys(rows, ("cc_q", "")))
+    assert read(tmp_path).unusable["xjtu"] == ("xjtu a row 2, 5, 9-12, 15, 17, 19, 21, 23, 25: cc_q not finite",)

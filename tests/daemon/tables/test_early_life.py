@@ -104,6 +104,24 @@ def test_a_wrong_folder_or_question_says_what_is_missing(folder, tmp_path_factor
         ask(folder)
 
 
+def test_what_cannot_be_read_is_named_and_the_rest_is_foreseen(folder):
+    before = ask(folder)[0].said["early-life"].mean
+    (folder / "empty.csv").write_text("")
+    with (folder / "any name.csv").open("a") as file:
+        file.write("e,35,7,0\n,35,8,1\ne,warm,x,1\nh,warm,1,1\n")
+    (cases,) = ask(folder)
+    np.testing.assert_array_equal(cases.said["early-life"].mean, before)
+    said = "; ".join(cases.unscored)
+    for reason in (
+        "empty.csv",
+        "no cell",
+        "cycle is no whole number from 0 to 999999",
+        "h, cycle 1: no ambient",
+        "e, cycle 7: told",
+    ):
+        assert reason in said
+
+
 @pytest.mark.skipif(not DATA.is_dir(), reason="no capacity trajectories under $BMSD_DATA")
 def test_measured_cells_of_two_temperatures_are_foreseen_within_two_percent():
     scores = [s for cases in evaluate(DATA, OPTIONS) for s in score(cases)]
@@ -118,7 +136,7 @@ def test_a_family_of_one_s_own_cells_is_kept(folder, tmp_path):
     from estimators.early_life.train import train_family
 
     said = []
-    of = {t: [v.told() for v in read(folder) if v.temperature_celsius == t] for t in (20.0, 50.0)}
+    of = {t: [v.told() for v in read(folder).lives if v.temperature_celsius == t] for t in (20.0, 50.0)}
     train_family(of, tmp_path / "own", said.append)
     assert [s.cells for s in family(tmp_path / "own")] == [2, 2]
     assert said[0].startswith("20 degrees: 2 cells, 900 cycles")

@@ -3,7 +3,7 @@ import polars
 import pytest
 
 from daemon.errors import UsageError
-from daemon.tables import health, trajectory
+from daemon.tables import cycles_left, health, trajectory
 from daemon.tables.cases import Options, score, write
 from tests.daemon.tables.relaxation_files import lsd_like, zhu_like
 
@@ -49,8 +49,29 @@ def test_later_capacities_are_asked_of_each_row_alone_and_written(tmp_path):
     assert rows.filter(cell="CY25-0", cycle=50, horizon=20)["truth"][0] is None
 
 
-def test_a_folder_of_few_cells_is_not_learnt_from(tmp_path):
-    assert health.evaluate(folder(tmp_path, cells=zhu_like(3)), FOLDS) == []
+@pytest.mark.parametrize("model", [health, trajectory, cycles_left])
+def test_too_few_cells_to_learn_anew_from_are_refused(tmp_path, model):
+    with pytest.raises(UsageError, match="too few cells") as caught:
+        model.evaluate(folder(tmp_path, cells=zhu_like(3)), FOLDS)
+    assert "nca: 3 cells" in caught.value.mend
+
+
+def test_a_kind_with_too_few_cells_is_named_beside_one_with_enough(tmp_path):
+    where = folder(tmp_path, cells=zhu_like(6, 12), ncm=zhu_like(2, 5))
+    (cases,) = health.evaluate(where, FOLDS)
+    assert any(reason.startswith("ncm: 2 cells") for reason in cases.unscored)
+
+
+@pytest.mark.parametrize("name", ["trajectory", "imodel"])
+def test_beyond_the_last_horizon_that_was_learnt_there_is_no_answer_and_it_is_said_once(tmp_path, name):
+    where = folder(tmp_path, cells=zhu_like(1, 5))
+    (cases,) = trajectory.evaluate(where, Options(name, horizons=(0, 150, 155, 300), alone=True))
+    (said,) = cases.said.values()
+    assert np.isfinite(said.mean).reshape(5, 4).tolist() == 5 * [[True, True, False, False]]
+    assert np.isnan(said.std[~np.isfinite(said.mean)]).all()
+    assert cases.unscored == ("no answer beyond 150 cycles ahead",)
+    with pytest.raises(UsageError, match="no answer beyond 150"):
+        trajectory.evaluate(where, Options(name, horizons=(200, 300)))
 
 
 def test_training_without_the_sets_says_which_are_wanted(tmp_path):

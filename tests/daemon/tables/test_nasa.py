@@ -134,3 +134,61 @@ def test_another_folder_is_refused(tmp_path):
     assert not nasa.looks_like(tmp_path)
     with pytest.raises(UsageError):
         nasa.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("table", "spoil", "word"),
+    [
+        ("operations", lambda t: t.drop("type"), "no column type"),
+        ("operations", lambda t: t.drop("operation"), "no column operation"),
+        ("timeseries", lambda t: t.drop("operation"), "no column operation"),
+        ("timeseries", lambda t: t.drop("voltage_volt"), "no column voltage_volt"),
+        ("timeseries", lambda t: t.with_columns(voltage_volt=None), "no number in voltage_volt"),
+        ("timeseries", lambda t: t.head(0), "no row below its heading"),
+        ("operations", lambda t: t.with_columns(type=polars.lit("rest")), "no operation whose type is"),
+    ],
+)
+def test_a_cell_whose_table_cannot_be_used_is_named_and_the_others_go_on(tmp_path, table, spoil, word):
+    for cell in "AB":
+        write(tmp_path, cell, cycles(1.8))
+    path = tmp_path / f"A_{table}.csv"
+    spoil(polars.read_csv(path)).write_csv(path)
+    found = nasa.read(tmp_path)
+    assert [c.cell for c in found.cases] == ["B"]
+    assert any(reason.startswith(f"A_{table}.csv: {word}") for reason in found.unused)
+
+
+def test_garbage_in_place_of_a_recording_is_named(tmp_path):
+    for cell in "AB":
+        write(tmp_path, cell, cycles(1.8))
+    (tmp_path / "A_timeseries.csv").write_bytes(b"\x00\xff\n;;")
+    (tmp_path / "B_timeseries.csv").write_bytes(b"")
+    found = nasa.read(tmp_path)
+    assert found.cases == ()
+    garbage, empty = found.unused
+    assert garbage.startswith("A_timeseries.csv: no column operation")
+    assert empty.startswith("B_timeseries.csv: the file is empty")
+
+
+def test_rows_of_no_operation_and_operations_told_twice_are_named(tmp_path):
+    write(tmp_path, "A", cycles(1.8, 1.7))
+    series = tmp_path / "A_timeseries.csv"
+    lines = len(series.read_text().splitlines())
+    order = polars.read_csv(series, n_rows=0).columns
+    with series.open("a") as file:
+        file.write(",".join("x" if c == "operation" else "1" for c in order) + "\n\n")
+    with (tmp_path / "A_operations.csv").open("a") as file:
+        file.write("3,discharge,2009,24,1.0\n")
+    found = nasa.read(tmp_path)
+    assert [c.operation for c in found.cases] == [1, 3]
+    assert found.unused == (
+        f"A_timeseries.csv, line {lines + 1}: operation is no whole number from 0 to 999999",
+        "A_operations.csv, A, operation 3: told more than once, the first row stands",
+    )
+
+
+def test_a_capacity_that_is_not_above_zero_is_no_label(tmp_path):
+    write(tmp_path, "A", [("charge", recording(), None), ("discharge", discharge(), -1.0)])
+    found = nasa.read(tmp_path)
+    assert np.isnan([c.capacity_ah for c in found.cases]).all()
+    assert any("operation 2" in reason and "above zero" in reason for reason in found.unused)

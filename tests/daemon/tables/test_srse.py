@@ -11,6 +11,8 @@ import pytest
 from daemon.errors import UsageError
 from daemon.tables import charges, srse
 from daemon.tables.cases import Options, score, write
+from tests.daemon.tables import charge_ends
+from tests.daemon.tables.relaxation_files import zhu_like
 from tests.daemon.tables.test_nasa import cycles
 from tests.daemon.tables.test_nasa import write as write_cell
 
@@ -93,8 +95,42 @@ def test_partial_charges_are_read_with_and_without_labels(tmp_path):
     assert known.x.shape == (11, 2, 50)
     assert set(known.configuration) == {"NCA 25 C"}
     assert np.isnan(known.soh).sum() == 4
-    assert "1 rows" in known.unscored[0]
+    assert known.unscored == ("nca.csv, CY25-05_1-1, cycle 1: a charge curve that is not whole (window_not_covered)",)
     assert known.identity.columns == ["cell", "cycle", "charge_c_rate", "ambient_temperature_celsius"]
+
+
+def test_charges_that_cannot_be_used_are_named_and_nothing_left_is_refused(tmp_path):
+    frame = zhu_like(2, 6).with_columns(dq_ah_total=1.0)
+    falls = polars.when((polars.col("cell") == "CY25-0") & (polars.col("cycle") == 4)).then(9.0).otherwise("dq_ah_10")
+    frame.with_columns(falls.alias("dq_ah_10")).write_csv(tmp_path / "nca.csv")
+    frame.drop("dq_ah_05").write_csv(tmp_path / "ncm.csv")
+    known = charges.read(tmp_path)
+    assert len(known) == 11
+    assert known.unscored == (
+        "nca.csv, CY25-0, cycle 4: a charge curve that falls",
+        "ncm.csv, CY25-0, cycle 2-7: no dq_ah_05",
+        "ncm.csv, CY45-1, cycle 2-7: no dq_ah_05",
+    )
+    (tmp_path / "nca.csv").unlink()
+    with pytest.raises(UsageError, match="no charge curve") as caught:
+        charges.read(tmp_path)
+    assert "no dq_ah_05" in caught.value.mend
+
+
+def test_ends_of_charges_of_which_none_can_be_used_are_refused(tmp_path):
+    charge_ends.write(tmp_path / "xjtu.csv", {"a": 2}, bad=dict.fromkeys((1, 2), ("cc_q", "")))
+    with pytest.raises(UsageError, match="no row that can be used") as caught:
+        charges.read(tmp_path)
+    assert "xjtu a row 1, 2: cc_q not finite" in caught.value.mend
+
+
+def test_a_cell_that_is_always_learnt_from_is_named_and_none_to_ask_is_refused(tmp_path):
+    zhu_like(3, 6).write_csv(tmp_path / "nca.csv")
+    found = srse._evaluate(quick(charges.read(tmp_path)), Options("srse", folds=2, alone=True))
+    assert any(reason.startswith("NCA CY45-1: not asked") for cases in found for reason in cases.unscored)
+    zhu_like(2, 6).write_csv(tmp_path / "nca.csv")
+    with pytest.raises(UsageError, match="too few cells"):
+        srse.evaluate(tmp_path, Options("srse", folds=2))
 
 
 def test_another_folder_is_refused(tmp_path):

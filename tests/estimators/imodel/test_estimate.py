@@ -55,6 +55,18 @@ def test_a_trajectory_begins_with_the_capacity_now_never_rises_and_is_near_the_t
     assert np.abs(later.mean_ah[told, 20] - truth[told]).mean() < 0.03
 
 
+def test_a_fade_goes_on_and_is_less_and_less_sure_whatever_models_of_later_cycles_say(known):
+    told = known.later["both"]
+    stuck = replace(known, later={"both": {k: known.now["both"] if k > 30 else m for k, m in told.items()}})
+    later = trajectory(stuck, ROWS.events, np.array([0, 30, 60, 100]))
+    fades = -np.diff(later.mean_ah, axis=1) / np.array([30, 30, 40])
+    fading = fades[:, 0] > 0
+    assert fading.any()
+    assert (fades[fading, 1] >= 0.24 * fades[fading, 0]).all()
+    assert (fades[fading, 2] > 0).all()
+    assert (np.diff(later.std_ah, axis=1) >= -1e-12).all()
+
+
 def test_planned_use_is_a_scenario_of_another_domain_and_changes_the_fade(known):
     cold = UNSEEN.events.pick(UNSEEN.events.temperature_celsius == 25.0)
     as_now = trajectory(known, cold, KNOTS)

@@ -27,13 +27,20 @@ def test_a_short_rest_goes_on_falling_ever_more_slowly():
 
 def test_what_was_not_seen_decides_what_is_looked_at():
     nothing = np.full(50, np.nan)
-    late = np.where(np.arange(50) < 10, np.nan, CURVE)
+    late, too_late = (np.where(np.arange(50) < begun, np.nan, CURVE) for begun in (10, 16))
     short = np.where(np.arange(14) < 3, REST, np.nan)
     assert best_variant(events(), NCA) == ["both"]
     assert best_variant(events(charge=nothing), NCA) == ["rest"]
-    assert best_variant(events(charge=late), NCA) == ["rest"]
+    assert best_variant(events(charge=late), NCA) == ["late"]
+    assert best_variant(events(charge=too_late), NCA) == ["rest"]
     assert best_variant(events(rest=short), NCA) == ["charge"]
     assert best_variant(events(nothing, short), NCA) == [None]
+
+
+def test_a_late_charge_looks_the_same_wherever_it_began():
+    began = np.where(np.arange(50) < 10, np.nan, CURVE - CURVE[10])
+    assert inputs(events(began), NCA, "late") == pytest.approx(inputs(events(), NCA, "late"))
+    assert np.isnan(inputs(events(began), NCA, "both")).any()
 
 
 def test_a_cell_of_twice_the_size_looks_the_same():
