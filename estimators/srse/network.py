@@ -26,6 +26,7 @@ DROPOUT = 0.01
 SUSPECTS = 64  # units of the discriminator
 RARE = 0.005  # of the training values of a channel that has far outliers
 ROOM = 0.1  # of the training range, beyond which an input is cut
+MOST_CUT = 0.04  # of a channel's points: one of 22 is too many, of a channel with outliers some are always
 
 
 class Encoder(nn.Module):
@@ -48,6 +49,11 @@ class Encoder(nn.Module):
         """Give features [row, 4]."""
         found: Tensor = self.net((torch.clamp(x, self.low, self.high) - self.mean) / self.spread)
         return found
+
+    def outside(self, x: Tensor) -> Tensor:
+        """Tell which rows [row] have a channel of which more is cut than a training row has."""
+        cut = (x < self.low) | (x > self.high)
+        return (cut.float().mean(dim=2) > MOST_CUT).any(dim=1)
 
     def learn_scale(self, x: Tensor, outliers: tuple[int, ...]) -> None:
         """Take the scale of training rows; `outliers`: channels whose rarest values say nothing."""

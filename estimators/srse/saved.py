@@ -49,11 +49,15 @@ class Saved:
     unknown_std: float  # of the joint head, on whole configurations left out
 
     def predict(self, x: Tensor, configuration: Sequence[str]) -> Answer:
-        """Give SOH of x [row, channel, point]; the joint head speaks for an unknown configuration, out of domain."""
+        """Give SOH of x [row, channel, point]; the joint head speaks for an unknown configuration, out of domain.
+
+        A charge that looks like none of any configuration is out of domain, too.
+        """
         order = {p.name: i for i, p in enumerate(self.configurations)}
         task = np.array([order.get(name, -1) for name in configuration])
         std = np.array([self.unknown_std if t < 0 else self.configurations[t].std for t in task])
-        return Answer(predict(self.net, x, task.tolist()), std, task >= 0)
+        inside = (task >= 0) & ~self.net.shared.outside(x).numpy()
+        return Answer(predict(self.net, x, task.tolist()), std, inside)
 
 
 def save(saved: Saved, path: Path) -> None:

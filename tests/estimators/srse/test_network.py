@@ -38,3 +38,13 @@ def test_a_new_configuration_answers_as_the_joint_head_does():
     net.heads[1].load_state_dict(net.joint.state_dict())  # gains are 0 until training says otherwise
     x = torch.randn(5, 1, 8)
     assert torch.allclose(net(x, 1), net(x, None))
+
+
+def test_a_row_unlike_any_that_was_trained_is_told():
+    encoder = Encoder("mlp", 2, 22, each_point=True)
+    known = torch.rand(200, 2, 22)
+    encoder.learn_scale(known, ())
+    strange = known[:2].clone()
+    strange[1, 1, 7] = 1e9
+    assert not encoder.outside(known).any()
+    assert encoder.outside(strange).tolist() == [False, True]
