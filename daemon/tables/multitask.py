@@ -1,7 +1,8 @@
 """Score SOH, cycles left and fade rate from the end of a charge; make the weights that do it.
 
-A set's default is what was best on cells that trained nothing: some models of the charge, of its cell's age and of
-its earlier charges. A cell that the table does not show from its beginning is judged by the charge alone.
+A set's default is the mean of some models of the charge, of its cell's age and of its earlier charges: of a few such
+means the one that was nearest on cells that trained nothing. A cell that the table does not show from its beginning is
+judged by the charge alone.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ SOH, RUL, DCCR = TARGETS
 FOLDS = 5  # of cells, that members are chosen by
 MOST = 12_000  # rows of a set that members are compared on
 FEWEST_CELLS = 4  # with a label, for a target to be learnt
-SHIPPED = {"default": DEFAULT, "one charge": ONE_CHARGE, "ridge": ("ridge",)}
+SHIPPED = {"default": DEFAULT, "one charge": ONE_CHARGE, "ridge": (("ridge",),)}
 
 
 def evaluate(folder: Path, options: Options) -> list[Cases]:
@@ -124,7 +125,7 @@ def _unseen(found: Folder, options: Options, targets: tuple[str, ...]) -> list[C
 def _crossed(crossed: Crossed) -> dict[str, Answer]:
     """What each method says of cells that it did not see."""
     said = {"default": learning.answer(crossed, DEFAULT), "one charge": learning.answer(crossed, ONE_CHARGE)}
-    said |= {name: learning.answer(crossed, (name,)) for name in crossed.said}
+    said |= {name: learning.answer(crossed, ((name,),)) for name in crossed.said}
     said = {name: told(crossed.target, answer) for name, answer in said.items()}
     return said | {"default": _or_else(said["default"], said["one charge"])}
 

@@ -16,9 +16,9 @@ HEAD = """# SOH, cycles left and fade rate from the end of a charge
 
 Made by `bmsd train multitask --data $BMSD_DATA`. Each kind of cell and each target has three models:
 
-- `default`: one to three members that were shown the charge, its cell's age (which cycle it is) or its earlier charges
-  (the median of the last 15, its change since the first 10 and over the last 50), equal in say. It wants the cell from
-  its beginning.
+- `default`: of three means of members the one that was nearest on cells left out; members were
+  shown the charge, its cell's age (which cycle it is) or its earlier charges (the median of the last 15, its change
+  since the first 10 and over the last 50). It wants the cell from its beginning.
 - `one charge`: of the charge alone.
 - `ridge`: a line through the charge's features, to compare.
 

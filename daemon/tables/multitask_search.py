@@ -15,7 +15,7 @@ from daemon.tables.cycle_features import read
 from daemon.tables.multitask import MOST, home_of_data, lessons_of
 from estimators.multitask.network import Settings
 from estimators.multitask.search import CHOICES, RATES, asked, search
-from estimators.multitask.train import MEMBERS, TOGETHER, WITH_HISTORY, thinned
+from estimators.multitask.train import MEMBERS, TOGETHER, thinned
 from estimators.regression.fit import by_cell
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ FILE = "searched.yaml"
 
 def settings_found(folder: Path, work: Path, trials: int, seed: int, say: Callable[[str], None]) -> None:
     """Search for each set under `folder`; write what was found to `work`. Raises UsageError where there is no set."""
-    usual = Settings(**next(MEMBERS[name].options for name in WITH_HISTORY if MEMBERS[name].kind == TOGETHER))
+    usual = Settings(**next(member.options for member in MEMBERS.values() if member.kind == TOGETHER))
     found = {}
     for cycles in read(home_of_data(folder)).sets:
         name = cycles.configuration.name

@@ -7,7 +7,6 @@ model, names = ship(lessons, crossed, {"default": DEFAULT}, seed=0)["rul_cycle",
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -32,8 +31,7 @@ if TYPE_CHECKING:
 
 ROWS = 1000  # that a plain member is fitted on, evenly of each cell
 NETWORK_ROWS = 10_000  # that a network draws its steps from
-MOST_TOGETHER = 3  # members
-FEW_CELLS = 10  # that choose nothing
+FEW_CELLS = 10  # or more are taken for all there are when intervals are measured
 HARDEST_HELD = 75  # percent of a cell's truths that intervals hold, whichever cell it is; of unseen cells less
 MOST_HELD = 95  # percent of all truths, beyond which intervals are no longer widened for the sake of one cell
 ALONE, TOGETHER = NETWORKS = ("network", "network together")
@@ -66,13 +64,11 @@ MEMBERS = {
     "network history": Member("history", ALONE, {}),
     "network together history": Member("history", TOGETHER, {"weighting": "pcgrad"}),
 }
-ONE_CHARGE = ("ridge", "svr", "boosting", "layers", "network")  # a forest of use is too large to ship
-WITH_HISTORY = ("network history", "network together history")
-DEFAULT = (
-    *("svr", "layers", "svr age", "layers age", "ridge history", "boosting history", "layers history"),
-    *WITH_HISTORY,
-)
-USUAL = ("boosting history", "network history", "network together history")  # where there are few cells to choose by
+Mean = tuple[str, ...]  # members with equal say
+_ALIKE: Mean = ("svr age", "boosting history", "layers history", "network history", "network together history")
+# few to choose from: the nearest of any three members was so by chance, and farther on other cells
+DEFAULT: tuple[Mean, ...] = (_ALIKE, (*_ALIKE, "ridge history"), ("svr", "svr age", "ridge history"))
+ONE_CHARGE: tuple[Mean, ...] = (("svr", "network"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,17 +199,15 @@ def thinned(cell: NDArray[Any], rows: Bool, most: int = ROWS) -> NDArray[np.int6
     return np.concatenate([place[cell[place] == name][::step] for name in np.unique(cell[place])])
 
 
-def choose(crossed: Crossed, names: Sequence[str], rows: Bool) -> tuple[str, ...]:
-    """Find the one to three members whose mean errs least on some rows."""
-    if set(USUAL) < set(names) and len(np.unique(crossed.cell)) < FEW_CELLS:
-        return USUAL
+def choose(crossed: Crossed, means: Sequence[Mean], rows: Bool) -> Mean:
+    """Find the mean of members that errs least on some rows."""
+    if len(means) == 1:
+        return means[0]
     known = rows & np.isfinite(crossed.truth)
-    for name in names:
+    for name in {name for names in means for name in names}:
         known &= np.isfinite(crossed.said[name])
-    truth = crossed.truth[known]
-    said = {name: crossed.said[name][known] for name in names}
-    groups = [group for count in range(1, MOST_TOGETHER + 1) for group in combinations(names, count)]
-    return min(groups, key=lambda group: _loss(crossed.target, np.mean([said[n] for n in group], axis=0), truth))
+    truth, said = crossed.truth[known], {name: said[known] for name, said in crossed.said.items()}
+    return min(means, key=lambda names: _loss(crossed.target, np.mean([said[n] for n in names], axis=0), truth))
 
 
 def _loss(target: str, said: Float, truth: Float) -> float:
@@ -242,12 +236,12 @@ def noise(crossed: Crossed, names: Sequence[str], rows: Bool) -> Noise:
     return Noise(wider * found.base, wider * found.share)
 
 
-def answer(crossed: Crossed, menu: Sequence[str]) -> Answer:
-    """Say what the best of a menu say of every row: which they are, and how sure, is settled on other folds' cells."""
+def answer(crossed: Crossed, means: Sequence[Mean]) -> Answer:
+    """Say what the best of some means says of every row; which, and how sure it is, other folds' cells settle."""
     mean, std = np.full((2, len(crossed.truth)), np.nan)
     for n in np.unique(crossed.fold):
         here = crossed.fold == n
-        names = choose(crossed, menu, ~here) if len(menu) > 1 else menu
+        names = choose(crossed, means, ~here)
         said = np.stack([crossed.said[name][here] for name in names])
         mean[here] = said.mean(axis=0)
         std[here] = noise(crossed, names, ~here).std(said.std(axis=0))
@@ -255,12 +249,12 @@ def answer(crossed: Crossed, menu: Sequence[str]) -> Answer:
 
 
 def ship(
-    lessons: Sequence[Lesson], crossed: Mapping[str, Crossed], menus: Mapping[str, Sequence[str]], seed: int
-) -> dict[tuple[str, str], tuple[Model, tuple[str, ...]]]:
-    """Fit the best of each menu on every cell. Gives models and their members' names by target and menu."""
+    lessons: Sequence[Lesson], crossed: Mapping[str, Crossed], menus: Mapping[str, Sequence[Mean]], seed: int
+) -> dict[tuple[str, str], tuple[Model, Mean]]:
+    """Fit the best mean of each menu on every cell. Gives models and their members by target and menu."""
     every: Bool = np.all(np.isfinite(lessons[0].views.history), axis=1)
     chosen = {
-        (target, menu): choose(one, names, every) for target, one in crossed.items() for menu, names in menus.items()
+        (target, menu): choose(one, means, every) for target, one in crossed.items() for menu, means in menus.items()
     }
     wanted = {target: {name for at, names in chosen.items() if at[0] == target for name in names} for target in crossed}
     fitted = fit_members(lessons, every, wanted, seed)

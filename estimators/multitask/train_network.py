@@ -56,7 +56,7 @@ def compare(lessons: Sequence[Lesson], folds: int, seed: int) -> dict[str, dict[
     answers = {}
     for n, lesson in enumerate(lessons):
         crossed = Crossed(lesson.target, truth[:, n], cell, fold, {way: column[:, n] for way, column in said.items()})
-        by_way = {way: answer(crossed, (way,)) for way in WAYS}
+        by_way = {way: answer(crossed, ((way,),)) for way in WAYS}
         by_way[DROPOUT] = Answer(mean[:, n], std[:, n], np.isfinite(mean[:, n]))
         answers[lesson.target] = {way: told(lesson.target, a) for way, a in by_way.items()}
     if places == (SOH, RUL, FADE):

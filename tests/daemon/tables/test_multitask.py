@@ -24,9 +24,9 @@ def quick(monkeypatch):
     monkeypatch.setitem(train.MEMBERS, "network history", train.Member("history", "network", small))
     few = ("ridge", "svr age", "ridge history", "network history")
     for name in ("DEFAULT", "ONE_CHARGE"):
-        monkeypatch.setattr(multitask, name, few if name == "DEFAULT" else ("ridge",))
+        monkeypatch.setattr(multitask, name, (few[1:], few) if name == "DEFAULT" else (("ridge",),))
     monkeypatch.setattr(multitask, "MEMBERS", {name: train.MEMBERS[name] for name in few})
-    monkeypatch.setattr(multitask, "SHIPPED", {"default": few, "one charge": ("ridge",), "ridge": ("ridge",)})
+    monkeypatch.setattr(multitask, "SHIPPED", {"default": (few,), "one charge": (("ridge",),), "ridge": (("ridge",),)})
     for way, settings in train_network.WAYS.items():
         monkeypatch.setitem(train_network.WAYS, way, replace(settings, **small))
 
