@@ -31,6 +31,7 @@ from daemon.wire import Health
 from estimators.regression.regression import NINETY
 from simulators.recording import Recording, simulate
 
+TOGETHER = 3600  # seconds that one of two fleets is driven before the other
 NASA = {
     "name": "nasa",
     "chemistry": "nca",
@@ -75,36 +76,55 @@ def simulated(cells: int, seconds: int, estimator: str, seed: int) -> None:
     )
     print(f"{cells} cells, {seconds / 86_400:.1f} days, {estimator}, SOH guessed; errors of SOH in points")
     packs = Cells(packs=[PackRule(pattern="*", cell_type="generic-nca", estimator=estimator)])
-    for enabled in (False, True):
-        _drive(recording, Config(cells=packs, health=HealthChecks(enabled=enabled)))
+    rounds = [Round(recording, Config(cells=packs, health=HealthChecks(enabled=on))) for on in (False, True)]
+    for begin in range(0, seconds, TOGETHER):
+        for one in rounds:  # in turns, so that whatever else the machine does slows both
+            one.drive(range(begin, min(begin + TOGETHER, seconds)))
+    for one in rounds:
+        one.tell()
 
 
-def _drive(recording: Recording, config: Config) -> None:
-    """Push a simulation second by second."""
-    checks = examiner(config.health)
-    fleet, turns, error, held = Fleet(config, examiner=checks), [], [], []
-    cells, seconds = recording.soh.shape
-    names, numbers = tuple(f"p/c{k}" for k in range(cells)), np.arange(cells, dtype=np.int32)
-    health: list[tuple[str, Health]] = []
-    for second in range(seconds):
-        columns = (recording.voltage_volt, recording.current_ampere, recording.temperature_celsius)
-        shown = (column[:, second].astype(np.float64) for column in columns)
-        began = time.perf_counter()
-        output = fleet.push(Batch(names, numbers, np.full(cells, float(second)), *shown))
-        turns.append(1e3 * (time.perf_counter() - began))
-        health += output.health
-        if len(output.rows) and second % 600 == 0:
-            error.append(100.0 * (output.rows.soh - recording.soh[output.rows.cell, second]))
-            held.append(np.abs(error[-1]) <= 100.0 * NINETY * output.rows.soh_std)
-    last = error[-1]
-    print(
-        f"checks {'on ' if checks else 'off'}  RMSE at the end {_rms(last):.2f}, worst {np.abs(last).max():.2f};"
-        f" 90 % intervals hold {100 * np.mean(held):.0f} %; turn p50 {np.median(turns):.2f} ms,"
-        f" p99 {np.quantile(turns, 0.99):.2f} ms"
-    )
-    if checks is not None:
-        checks.close()
-        _reports(health, recording)
+class Round:
+    """A fleet with its checks or without, and what is noted of it."""
+
+    def __init__(self, recording: Recording, config: Config) -> None:
+        self.recording = recording
+        self.checks = examiner(config.health)
+        self.fleet = Fleet(config, examiner=self.checks)
+        cells = len(recording.soh)
+        self.names, self.numbers = tuple(f"p/c{k}" for k in range(cells)), np.arange(cells, dtype=np.int32)
+        self.turns: list[float] = []
+        self.error: list[NDArray[np.float64]] = []
+        self.held: list[NDArray[np.bool_]] = []
+        self.health: list[tuple[str, Health]] = []
+
+    def drive(self, seconds: range) -> None:
+        """Push a part of the simulation, second by second."""
+        recording = self.recording
+        for second in seconds:
+            columns = (recording.voltage_volt, recording.current_ampere, recording.temperature_celsius)
+            shown = (column[:, second].astype(np.float64) for column in columns)
+            batch = Batch(self.names, self.numbers, np.full(len(self.names), float(second)), *shown)
+            began = time.perf_counter()
+            output = self.fleet.push(batch)
+            self.turns.append(1e3 * (time.perf_counter() - began))
+            self.health += output.health
+            if len(output.rows) and second % 600 == 0:
+                error = 100.0 * (output.rows.soh - recording.soh[output.rows.cell, second])
+                self.error.append(error)
+                self.held.append(np.abs(error) <= 100.0 * NINETY * output.rows.soh_std)
+
+    def tell(self) -> None:
+        """Print what was noted."""
+        last = self.error[-1]
+        print(
+            f"checks {'on ' if self.checks else 'off'}  RMSE at the end {_rms(last):.2f}, worst"
+            f" {np.abs(last).max():.2f}; 90 % intervals hold {100 * np.mean(self.held):.0f} %; turn p50"
+            f" {np.median(self.turns):.2f} ms, p99 {np.quantile(self.turns, 0.99):.2f} ms"
+        )
+        if self.checks is not None:
+            self.checks.close()
+            _reports(self.health, self.recording)
 
 
 def _reports(health: list[tuple[str, Health]], recording: Recording) -> None:
