@@ -48,3 +48,38 @@ def test_every_pulse_of_a_measured_pulse_test_is_found(name):
         assert abs(pulse.begin_second - begin) <= 1
         if length > 3:
             assert pulse.detail["current_ampere"] == pytest.approx(ampere, rel=0.01)
+
+
+def bench(cell, operations):
+    """Lay the first operations of a tester end to end."""
+    rows = pl.read_csv(data(f"nasa-pcoe-aging/{cell}_timeseries.csv.gz"))
+    names = ("test_time_second", "voltage_volt", "current_ampere", "temperature_celsius")
+    parts, now = [], 0.0
+    for _, part in rows.filter(pl.col("operation").rank("dense") <= operations).group_by(
+        "operation", maintain_order=True
+    ):
+        parts.append(np.stack([part[name].to_numpy() for name in names]))
+        parts[-1][0] += now
+        now = parts[-1][0, -1] + 1.0
+    return np.concatenate(parts, axis=1)
+
+
+def begins(time, on, least_second=60.0):
+    """Say between which samples a state that lasts for so long begins."""
+    edge = np.flatnonzero(np.diff(np.concatenate([[0], on, [0]])))
+    spans = [(a, b) for a, b in zip(edge[::2], edge[1::2], strict=True) if time[b - 1] - time[a] >= least_second]
+    return [(time[max(a - 1, 0)], time[a]) for a, _ in spans]
+
+
+@pytest.mark.parametrize("cell", ["B0025", "B0029", "B0045"])
+def test_every_charge_its_stages_and_every_rest_of_a_measured_bench_is_found_within_five_seconds(cell):
+    time, volt, ampere, celsius = bench(cell, 5)
+    told = events_of(on_grid(time, volt, ampere, celsius))
+    charging = ampere > 0.02
+    truth = {"charge": charging, "rest": np.abs(ampere) < 0.015, "constant_voltage": charging & (ampere < 1.4999)}
+    for kind, on in truth.items():
+        found = [e.begin_second for e in told if (e.kind, e.phase) == (kind, "begin")]
+        between = begins(time, on)
+        assert len(found) == len(between) > 0, kind
+        assert all(a - 5 <= begin <= b + 5 for begin, (a, b) in zip(found, between, strict=True)), kind
+    assert not [e for e in told if e.kind == "pulse"]
