@@ -16,10 +16,10 @@ HEAD = """# SOH, cycles left and fade rate from the end of a charge
 
 Made by `bmsd train multitask --data $BMSD_DATA`. Each kind of cell and each target has three models:
 
-- `default`: of three means of members the one that was nearest on cells left out; members were
-  shown the charge, its cell's age (which cycle it is) or its earlier charges (the median of the last 15, its change
-  since the first 10 and over the last 50). It wants the cell from its beginning.
-- `one charge`: of the charge alone.
+- `default`: of four means of members the one that was nearest on cells left out; members were shown the charge, its
+  cell's age (which cycle it is) or its earlier charges (the median of the last 15, its change since the first 10 and
+  over the last 50). It wants the cell from its beginning.
+- `one charge`: of two means of members that were shown the charge alone the one that was nearest.
 - `ridge`: a line through the charge's features, to compare.
 
 `network` is the mean of three networks of one target, `network together` of three that learn all targets at once

@@ -65,10 +65,16 @@ MEMBERS = {
     "network together history": Member("history", TOGETHER, {"weighting": "pcgrad"}),
 }
 Mean = tuple[str, ...]  # members with equal say
-_ALIKE: Mean = ("svr age", "boosting history", "layers history", "network history", "network together history")
+_NETWORKS: Mean = ("network history", "network together history")
+_ALIKE: Mean = ("svr age", "boosting history", "layers history", *_NETWORKS)
 # few to choose from: the nearest of any three members was so by chance, and farther on other cells
-DEFAULT: tuple[Mean, ...] = (_ALIKE, (*_ALIKE, "ridge history"), ("svr", "svr age", "ridge history"))
-ONE_CHARGE: tuple[Mean, ...] = (("svr", "network"),)
+DEFAULT: tuple[Mean, ...] = (
+    _ALIKE,
+    (*_ALIKE, "ridge history"),
+    ("svr", "svr age", "ridge history"),
+    _NETWORKS,
+)
+ONE_CHARGE: tuple[Mean, ...] = (("svr", "network"), ("network",))
 
 
 @dataclass(frozen=True, slots=True)
