@@ -30,7 +30,7 @@ def evidence(volt, rest_second=660.0, **played_as):
 
 def test_the_check_says_soh_resistances_and_that_it_saw_only_ends():
     seen = evidence(WEAK)
-    assert wanted(CHECK.needs, seen)
+    assert wanted(CHECK.needs, seen.trigger, seen.rest_after)
     report = ask(CHECK, seen)
     assert report.refused is None
     assert report.values["soh"] == pytest.approx(0.7, abs=0.08)
