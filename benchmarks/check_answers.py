@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import time
+import timeit
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,20 +26,16 @@ if TYPE_CHECKING:
 
     from estimators.contract import Float
 
-SECONDS = 1.0  # per figure
+ROUNDS = 5  # per figure
 TOGETHER = 1000
 AHEAD = np.arange(5, 151, 5)
 
 
 def best_ms(work: Callable[[], object]) -> float:
-    """Best time of one call, over calls that fill a second."""
-    work()
-    best, until = float("inf"), time.perf_counter() + SECONDS
-    while time.perf_counter() < until:
-        began = time.perf_counter()
-        work()
-        best = min(best, time.perf_counter() - began)
-    return 1e3 * best
+    """Give the best time of one call, of some rounds of calls."""
+    timer = timeit.Timer(work)
+    calls, _ = timer.autorange()
+    return 1e3 * min(timer.repeat(ROUNDS, calls)) / calls
 
 
 def made_up(count: int) -> Events:
