@@ -34,6 +34,7 @@ STEADY_C_RATE = 0.005
 NOISES, NOISIEST = 4.0, 0.08  # a noisy sensor widens that to so many mean deviations, but to no more of the current
 MEMORY_SECOND = 300  # of the mean current
 VOLT_SECOND = 5.0  # over which the voltage is smoothed
+SETTLES_SECOND = 30.0  # a charger that regulates softly lets its voltage creep up for minutes
 SAME_VOLT, OTHER_VOLT = 0.010, 0.020
 HELD_LEAST = 0.5  # a current that falls at once to less was turned down
 FALLING = np.maximum(
@@ -55,7 +56,7 @@ class Stages:
     strikes: NDArray[np.int8] = column(0, np.int8)
     struck: Int = column(0, np.int64)  # the second of the first strike
     volt: Float = column(0.0)  # smoothed
-    volt_top: Float = column(0.0)  # highest of it
+    volt_top: Float = column(0.0)  # highest of it; the voltage that is held in the stage of constant voltage
 
     def resting_below(self, wave: Wave) -> Float:
         """Give the current [row] below which a cell rests: while a voltage is held, the last trickle is charge yet."""
@@ -143,7 +144,9 @@ class Stages:
 
         smooth = self.volt[slots] + (volt - self.volt[slots]) / VOLT_SECOND
         self.volt[slots] = smooth
-        self.volt_top[slots] = np.where(held, self.volt_top[slots], np.maximum(self.volt_top[slots], smooth))
+        top = self.volt_top[slots]
+        settles = top + np.where(inside, (smooth - top) / SETTLES_SECOND, 0.0)
+        self.volt_top[slots] = np.where(held, settles, np.maximum(top, smooth))
 
     def _voltage_stays(self, slots: Slots, ampere: Float) -> Bool:
         """Tell where a current that fell, fell because the charger holds the voltage."""

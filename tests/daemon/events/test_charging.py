@@ -33,6 +33,15 @@ def test_a_charge_is_told_in_its_stages_each_from_its_first_second(seconds):
     assert after.detail == {"after": "charge"}
 
 
+def test_a_charger_that_regulates_softly_goes_over_to_constant_voltage_once():
+    creeping = 4.15 + 0.05 * (1.0 - np.exp(-np.arange(2500) / 150))
+    falling = 1.5 - 0.12 * (1.0 - np.exp(-np.arange(2500) / 250)) - 0.0003 * np.arange(2500)
+    current = [0.0] * 120 + [1.5] * 600 + list(falling)
+    events = events_of(closed(current, volt=[3.5] * 120 + list(np.linspace(3.9, 4.15, 600)) + list(creeping)))
+    assert begun(events, "constant_current") == [120]
+    assert len(begun(events, "constant_voltage")) == 1
+
+
 def test_the_trickle_of_a_held_voltage_is_charge_yet_and_the_rest_begins_when_it_stops():
     trickle = np.maximum(HELD, 0.8 * 0.02 * CAPACITY_AH)
     current = [1.5] * 3000 + list(trickle) + [0.0] * 300
