@@ -117,9 +117,7 @@ class Round:
     def tell(self) -> None:
         """Print what was noted."""
         last = self.error[-1]
-        turns = self.turns[
-            len(self.turns) // 2 :
-        ]  # before, weights are loaded: seconds, in which turns follow each other
+        turns = self.turns[len(self.turns) // 2 :]  # before, weights are loaded, which takes seconds
         print(
             f"checks {'on ' if self.checks else 'off'}  RMSE at the end {_rms(last):.2f}, worst"
             f" {np.abs(last).max():.2f}; 90 % intervals hold {100 * np.mean(self.held):.0f} %; turn p50"

@@ -13,7 +13,7 @@ from estimators.cell_type import weights_id
 from estimators.check import Evidence, Needs, Recording, Refusal, Report, Scenario, Trigger, Use
 from estimators.features import c_rate, charge_curve, rest_curve
 from estimators.imodel.estimate import NEAR, WEIGHTS, Known, capacity, load, trajectory
-from estimators.imodel.features import VARIANTS, Events, Kind, Variant, inputs
+from estimators.imodel.features import VARIANTS, Events, Kind, Variant, best_variant
 from estimators.imodel.left import HORIZON, cycles_left
 from estimators.imodel.mixture import load_mixture
 
@@ -199,9 +199,7 @@ def _without_noise(events: Events, quality: dict[str, float]) -> Events:
 
 def _answering(known: Known, events: Events) -> Variant | None:
     """Give the best variant that the first event allows and that was learnt."""
-    used = known.kind.conditions
-    learnt = (v for v in VARIANTS if v in known.now)
-    return next((v for v in learnt if np.isfinite(inputs(events, known.kind, v)[0, used:]).all()), None)
+    return best_variant(events, known.kind, [v for v in VARIANTS if v in known.now])[0]
 
 
 def _last_volt(constant_current: Recording, constant_voltage: Recording | None) -> float:

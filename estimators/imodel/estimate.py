@@ -31,9 +31,7 @@ if TYPE_CHECKING:
 WEIGHTS = Path(__file__).parent / "weights" / "capacity.safetensors"
 NEAR = np.array([2.5, 0.1, 0.1])  # °C, and shares of a C-rate: nearer than this is the same condition
 KNOTS = (10, 30, 60, 100, 150)  # cycles ahead for which a model was made; between them a smooth curve
-LEAST_FADE = (
-    0.25  # of the mean fade so far, at which a capacity goes on to fall: costs nothing where the truth is known
-)
+LEAST_FADE = 0.25  # of the mean fade so far, at which capacity goes on to fall: no error where the truth is known
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ import numpy as np
 from estimators.features import Window, rest_statistics
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from estimators.contract import Bool, Float
 
 Variant = Literal["both", "charge", "late", "rest"]
@@ -105,12 +107,12 @@ def inputs(events: Events, kind: Kind, variant: Variant) -> Float:
     return np.concatenate(parts, axis=1)
 
 
-def best_variant(events: Events, kind: Kind) -> list[Variant | None]:
+def best_variant(events: Events, kind: Kind, among: Sequence[Variant] = VARIANTS) -> list[Variant | None]:
     """Say of each event which variant it allows, the best first; None: not any."""
     allowed: dict[Variant, Bool] = {}
-    for variant in VARIANTS:
+    for variant in among:
         allowed[variant] = np.all(np.isfinite(inputs(events, kind, variant)[:, kind.conditions :]), axis=1)
-    return [next((v for v in VARIANTS if allowed[v][i]), None) for i in range(len(events))]
+    return [next((v for v in among if allowed[v][i]), None) for i in range(len(events))]
 
 
 def _late(share: Float, kind: Kind) -> Float:
