@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from estimators.multitask.model import TARGETS, learnt
+from estimators.multitask.model import TARGETS
 from estimators.multitask.network import train
-from estimators.multitask.train import NETWORK_ROWS, thinned
+from estimators.multitask.train import NETWORK_ROWS, taught, thinned
 from estimators.regression.fit import by_cell
 from estimators.regression.inputs import Inputs
 from estimators.search import best_of, report
@@ -71,11 +71,9 @@ def left_out(lessons: Sequence[Lesson], settings: Settings, folds: int, seed: in
 def asked(lessons: Sequence[Lesson], learns: Bool, held: Bool, settings: Settings, seed: int) -> float:
     """Learn from some rows [row] and give the error on others, every known target counting the same."""
     x, cell = lessons[0].views.history, lessons[0].cell
-    y = np.full((len(x), len(TARGETS)), np.nan)
+    y = taught(lessons)
     places = tuple(TARGETS.index(lesson.target) for lesson in lessons)
-    for place, lesson in zip(places, lessons, strict=True):
-        y[:, place] = learnt(lesson.target, lesson.value)
-    usable: Bool = np.isfinite(x).all(axis=1) & np.isfinite(y).any(axis=1)
+    usable: Bool = np.all(np.isfinite(x), axis=1) & np.any(np.isfinite(y), axis=1)
     rows = thinned(cell, learns & usable, NETWORK_ROWS)
     inputs = Inputs.learn(x[rows])
     network = train(inputs.scale(x[rows]), y[rows], places, settings, seed)

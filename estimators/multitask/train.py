@@ -112,7 +112,7 @@ def cross(
     two cells teach anything.
     """
     views, cell, protocol = lessons[0].views, lessons[0].cell, lessons[0].protocol
-    teaches = np.isfinite(views.history).all(axis=1) & np.isfinite(_truths(lessons)).any(axis=1)
+    teaches = np.isfinite(views.history).all(axis=1) & np.isfinite(taught(lessons)).any(axis=1)
     fold = np.zeros(len(cell), int)
     said = {target: {name: np.full(len(cell), np.nan) for name in names} for target, names in wanted.items()}
     for n, (_, held_known) in enumerate(by_cell(cell[teaches], folds, seed, protocol[teaches])):
@@ -169,8 +169,7 @@ def _networks(
 ) -> dict[str, Regression]:
     """Train one network for each target, or one for all, whoever is wanted of it."""
     places = [TARGETS.index(lesson.target) for lesson in lessons]
-    y = np.full((len(rows), len(TARGETS)), np.nan)
-    y[:, places] = _truths(lessons)
+    y = taught(lessons)
     settings = Settings(**member.options)
     places = [n for n in places if np.isfinite(y[rows, n]).any()]
     runs = [places] if member.kind == TOGETHER else [[n] for n in places if TARGETS[n] in targets]
@@ -185,9 +184,12 @@ def _networks(
     return {target: part for target, part in fitted.items() if target in targets}
 
 
-def _truths(lessons: Sequence[Lesson]) -> Float:
-    """What is learnt of each lesson [row, lesson]."""
-    return np.stack([learnt(lesson.target, lesson.value) for lesson in lessons], axis=1)
+def taught(lessons: Sequence[Lesson]) -> Float:
+    """Give what is learnt of each of `TARGETS` [row, target]; NaN: not known, or of no lesson."""
+    y = np.full((len(lessons[0].value), len(TARGETS)), np.nan)
+    for lesson in lessons:
+        y[:, TARGETS.index(lesson.target)] = learnt(lesson.target, lesson.value)
+    return y
 
 
 def _light(form: Form) -> Form:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from estimators.multitask.labels import END_OF_LIFE_SOH
-from estimators.multitask.model import TARGETS, learnt, told
+from estimators.multitask.model import TARGETS, told
 from estimators.multitask.network import FADE, LEAST_FADE, RUL, SOH, Settings, train
-from estimators.multitask.train import NETWORK_ROWS, Crossed, answer, thinned
+from estimators.multitask.train import NETWORK_ROWS, Crossed, answer, taught, thinned
 from estimators.regression.fit import by_cell
 from estimators.regression.inputs import Inputs
 from estimators.regression.regression import Answer
@@ -34,10 +34,9 @@ DROPOUT, CROSSING = "network, dropout's deviation", "network, crossing"
 
 def compare(lessons: Sequence[Lesson], folds: int, seed: int) -> dict[str, dict[str, Answer]]:
     """Give each target's answers by method, of lessons on the same rows in the order of `TARGETS`."""
-    truth = np.stack([learnt(lesson.target, lesson.value) for lesson in lessons], axis=1)
-    y = np.full((len(truth), len(TARGETS)), np.nan)
+    y = taught(lessons)
     places = tuple(TARGETS.index(lesson.target) for lesson in lessons)
-    y[:, places] = truth
+    truth = y[:, places]
     x, cell = lessons[0].views.history, lessons[0].cell
     usable, fold = np.isfinite(x).all(axis=1), np.zeros(len(cell), int)
     said = {way: np.full(truth.shape, np.nan) for way in WAYS}
