@@ -81,6 +81,6 @@ def _rows(file: str, table: polars.DataFrame) -> tuple[polars.DataFrame, tuple[s
     cold = ~np.isfinite(celsius)
     made = table.select(CELL, CYCLE).with_columns(polars.Series(CELSIUS, celsius), polars.Series(CAPACITY, capacity))
     here = reading.in_file(made, file)
-    unread += reading.named(here, CYCLE, no_label, f"{CAPACITY} {reading.NO_LABEL}")
+    unread += reading.named(here, CYCLE, no_label, reading.no_label(CAPACITY))
     unread += reading.named(here, CYCLE, cold, f"no {CELSIUS}")
     return made.filter(polars.Series(~cold)), unread

@@ -198,16 +198,22 @@ def _partial(file: str, table: polars.DataFrame, kind: str, nominal: float) -> t
     curve, missing = reading.numbered(table, CURVE, len(CURVE_VOLT))
     whole = np.isfinite(curve).all(axis=1)
     rises = whole & (np.diff(curve, axis=1) >= 0).all(axis=1)
-    known = rises & (curve.shape[1] == len(CURVE_VOLT))
+    most_ah = reading.MOST_OF_NOMINAL * nominal
+    known = rises & (curve.shape[1] == len(CURVE_VOLT)) & ~np.any(curve > most_ah, axis=1)
     why = np.select(
-        [np.full(len(table), bool(missing)), ~whole, ~rises],
-        [f"no {missing}", "a charge curve that is not whole (window_not_covered)", "a charge curve that falls"],
+        [np.full(len(table), bool(missing)), ~whole, ~rises, np.any(curve > most_ah, axis=1)],
+        [
+            f"no {missing}",
+            "a charge curve that is not whole (window_not_covered)",
+            "a charge curve that falls",
+            f"a charge curve above {most_ah:g} Ah",
+        ],
         f"{curve.shape[1]} points of a charge curve, not {len(CURVE_VOLT)}",
     )
-    soh, no_label = reading.labels(table, LABEL)
+    soh, no_label = reading.labels(table, LABEL, nominal)
     here = reading.in_file(table, file)
     unread += again + reading.named(here, number, ~known, why)
-    unread += reading.named(here, number, no_label, f"{LABEL} {reading.NO_LABEL}")
+    unread += reading.named(here, number, no_label, reading.no_label(LABEL, nominal))
     made = _of_rows(table.filter(polars.Series(known)), curve[known], soh[known] / nominal, kind, nominal)
     return replace(made, identity=made.identity.drop(LINE, strict=False)), unread
 

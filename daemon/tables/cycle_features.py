@@ -97,7 +97,7 @@ def read(folder: Path) -> Folder:
         if known is None:
             unusable[path.name] = (f"{path.name}: unknown_configuration (its name says no nominal capacity)",)
         else:
-            frame, unusable[path.name] = _frame(path.name, table)
+            frame, unusable[path.name] = _frame(known, path.name, table)
             frames.setdefault(known, []).append(frame)
     sets = []
     for known in sorted(frames):
@@ -127,11 +127,12 @@ def select(cycles: Cycles, rows: NDArray[np.bool_]) -> Cycles:
     )
 
 
-def _frame(file: str, table: polars.DataFrame) -> tuple[polars.DataFrame, tuple[str, ...]]:
+def _frame(known: Configuration, file: str, table: polars.DataFrame) -> tuple[polars.DataFrame, tuple[str, ...]]:
     """Give the columns that are used, numbers as numbers; what is no number, or empty, is NaN."""
+    nominal = known.nominal_capacity_ah
     table, unread = reading.keyed(table, file, ROW)
-    soh, no_label = reading.labels(table, CAPACITY)
-    unread += reading.named(reading.in_file(table, file), ROW, no_label, f"{CAPACITY} {reading.NO_LABEL}")
+    soh, no_label = reading.labels(table, CAPACITY, nominal)
+    unread += reading.named(reading.in_file(table, file), ROW, no_label, reading.no_label(CAPACITY, nominal))
     numbers = [polars.Series(name, reading.column(table, name)) for name in NAMES]
     return table.select(IDENTITY).with_columns(*numbers, polars.Series(CAPACITY, soh)), unread
 

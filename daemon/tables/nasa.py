@@ -215,8 +215,8 @@ def _labels(operations: list[Operation]) -> tuple[Float, list[str]]:
         if not operations[i].emptied:
             broken.append(f"operation {operations[i].number}: a discharge that was broken off shows no capacity")
             labels[i] = np.nan
-        elif not 0 < labels[i] < np.inf:
-            broken.append(f"operation {operations[i].number}: {LABEL} {reading.NO_LABEL}")
+        elif not 0 < labels[i] <= reading.MOST_OF_NOMINAL * NOMINAL_CAPACITY_AH:
+            broken.append(f"operation {operations[i].number}: {reading.no_label(LABEL, NOMINAL_CAPACITY_AH)}")
             labels[i] = np.nan
     told = np.flatnonzero(np.isfinite(labels))
     whole = labels.copy()

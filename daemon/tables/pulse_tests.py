@@ -9,14 +9,15 @@ Columns: `cell`, `u1_volt` to `u21_volt` or `u41_volt`, and where they are known
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars
 from numpy.typing import NDArray
 
-from daemon.errors import UsageError
+from daemon.errors import LogError
+from daemon.tables import reading
 from estimators.pulse.features import SHORT, WHOLE, Configuration, plausible
 
 if TYPE_CHECKING:
@@ -46,32 +47,34 @@ class PulseTests:
 
 
 def read_folder(folder: Path) -> list[PulseTests]:
-    """Read every table of a folder. Raises UsageError where there is none, or one that is damaged."""
-    found = {path: match for path in sorted(folder.iterdir()) if (match := NAME.fullmatch(path.name))}
+    """Read every table of a folder; one that is damaged is named. Raises UsageError where there is none to read."""
+    found, damaged = [], []
+    for path, match in ((p, m) for p in sorted(folder.iterdir()) if (m := NAME.fullmatch(p.name))):
+        try:
+            found.append(_read(path, match))
+        except LogError as err:
+            damaged.append(reading.told(err))
     if not found:
-        raise UsageError(
-            f"no pulse tests in {folder}",
-            where="--data",
-            mend="files are called as lfp_35ah_width_5000ms.csv.gz: chemistry, nominal capacity, pulse width",
-        )
-    return [_read(path, match) for path, match in found.items()]
+        mend = "files are called as lfp_35ah_width_5000ms.csv.gz: chemistry, nominal capacity, pulse width"
+        raise reading.refused("no pulse tests", folder, mend, damaged)
+    return [replace(found[0], unread=(*damaged, *found[0].unread)), *found[1:]]
 
 
 def _read(path: Path, match: re.Match[str]) -> PulseTests:
-    try:
-        frame = polars.read_csv(path, infer_schema_length=None, null_values=["", "nan", "NaN"])
-    except (OSError, polars.exceptions.PolarsError) as err:
-        raise UsageError(f"the table is damaged: {err}", where=str(path), mend="copy it again") from err
+    frame, lines = reading.table(path)
     points = next((n for n in (WHOLE, SHORT) if f"u{n}_volt" in frame.columns), 0)
     names = [f"u{k}_volt" for k in range(1, points + 1)]
     missing = sorted({"cell", *(names or ["u1_volt .. u21_volt"])} - set(frame.columns))
     if missing:
-        raise UsageError(f"it lacks {', '.join(missing)}", where=str(path), mend="see daemon/tables/pulse_tests.py")
-    volt = np.column_stack([_numbers(frame, name) for name in names])
+        raise LogError(
+            f"no column {', '.join(missing)}", where=path.name, mend=f"columns: cell, u1_volt to u{SHORT}_volt"
+        )
+    volt = np.column_stack([reading.column(frame, name) for name in names])
     name = path.name.split(".csv")[0]
     good = plausible(volt)
-    unread = tuple(f"{path.name}, row {i + 2}: a voltage is missing or impossible" for i in np.flatnonzero(~good))
-    capacity = _numbers(frame, "nominal_capacity_ah")
+    line = reading.listed(np.flatnonzero(~good) + reading.HEADING_LINES + 1)
+    unread = () if good.all() else (f"{path.name}, line {line}: a voltage is missing or impossible",)
+    capacity = reading.column(frame, "nominal_capacity_ah")
     told = capacity[np.isfinite(capacity)]
     ah = float(told[0]) if len(told) else float(match["ah"])
     kept = frame.filter(polars.Series(good))
@@ -83,14 +86,8 @@ def _read(path: Path, match: re.Match[str]) -> PulseTests:
             *(polars.col(c).cast(polars.String) if c == "cell" else c for c in IDENTITY if c in frame.columns),
         ),
         cell=kept["cell"].cast(polars.String).fill_null("unnamed").to_numpy().astype(str),
-        soc_percent=_numbers(kept, "nominal_soc_percent"),
+        soc_percent=reading.column(kept, "nominal_soc_percent"),
         voltage_volt=volt[good],
-        soh=_numbers(kept, "soh"),
-        unread=unread,
+        soh=reading.column(kept, "soh"),
+        unread=(*lines, *unread),
     )
-
-
-def _numbers(frame: polars.DataFrame, name: str) -> Float:
-    if name not in frame.columns:
-        return np.full(len(frame), np.nan)
-    return frame[name].cast(polars.Float64, strict=False).fill_null(np.nan).to_numpy()

@@ -28,7 +28,7 @@ NOTHING = ["", "nan", "NaN"]  # what stands for an empty field
 FLAGS = {"true": True, "false": False}
 FILE, CELL = "file", "cell"
 HEADING_LINES = 1
-NO_LABEL = "is no number above zero, and so no truth"
+MOST_OF_NOMINAL = 2.0  # a capacity beyond is in another unit, or another cell's
 MOST = 999_999  # cycles of a cell, and rows or operations of one
 DIGITS = 4  # of a numbered column
 RUN = 3  # so many numbers one after the other, or more, are told by their first and last
@@ -153,19 +153,25 @@ def numbered(frame: polars.DataFrame, head: str, fewest: int) -> tuple[Float, st
     return values, re.sub(r"\d+", lambda number: head + number[0].zfill(width), listed(absent))
 
 
-def labels(frame: polars.DataFrame, name: str) -> tuple[Float, Bool]:
+def labels(frame: polars.DataFrame, name: str, nominal_ah: float = np.inf) -> tuple[Float, Bool]:
     """Give a column of capacities [row], NaN where there is none; and where something stands that is none [row].
 
-    A label is a number above zero. An empty field is no mistake.
+    A label is a number above zero, such as a cell of the nominal capacity may have. An empty field is no mistake.
     """
     value = column(frame, name)
-    good: Bool = np.isfinite(value) & (value > 0)
+    good: Bool = np.isfinite(value) & (value > 0) & (value <= MOST_OF_NOMINAL * nominal_ah)
     stands = np.zeros(len(frame), bool)
     if name in frame.columns:
         stands = frame[name].is_not_null().to_numpy().copy()
         if frame[name].dtype.is_float():
             stands &= ~np.isnan(value)
     return np.where(good, value, np.nan), stands & ~good
+
+
+def no_label(name: str, nominal_ah: float = np.inf) -> str:
+    """Say what a capacity is not that is no label."""
+    most_ah = MOST_OF_NOMINAL * nominal_ah
+    return f"{name} is no number above zero" + (f" and up to {most_ah:g} Ah" if np.isfinite(most_ah) else "")
 
 
 def listed(numbers: Iterable[int]) -> str:

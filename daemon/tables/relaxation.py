@@ -151,25 +151,29 @@ def _table(file: str, frame: polars.DataFrame, kind: Kind) -> Table:
     currents = [column(frame, of) / nominal for of in CURRENTS]
     charge_rate, discharge_rate = (np.abs(np.where(np.isfinite(r), r, c)) for r, c in zip(rates, currents, strict=True))
     measured = column(frame, MEASURED)
-    charge_ah, incomplete = _charge(frame, kind)
+    charge_ah, incomplete, spoilt = _charge(frame, kind)
     after_a_test = _after_a_test(frame, discharge_rate, measured, kind)
     charge_ah[after_a_test != NO] = np.nan
     events = Events(charge_ah, _rest(frame, kind), column(frame, CELSIUS), charge_rate, discharge_rate)
-    capacity, no_label = reading.labels(frame, CAPACITY)
+    capacity, no_label = reading.labels(frame, CAPACITY, nominal)
     if MEASURED in frame.columns:
         capacity, no_label = np.where(measured == 1, capacity, np.nan), no_label & (measured == 1)
     frame = in_file(frame, file)
     identity = frame.select(c for c in IDENTITY if c in frame.columns)
     table = Table(kind, identity, events, capacity)
     seen: Bool = np.any(np.isfinite(np.concatenate([events.charge_ah, events.rest_volt], axis=1)), axis=1)
-    reasons = [*unread, *again, *named(identity, CYCLE, no_label, f"{CAPACITY} {reading.NO_LABEL}")]
+    reasons = [*unread, *again, *named(identity, CYCLE, no_label, reading.no_label(CAPACITY, nominal))]
     reasons += [f"{file}: no {incomplete}, so that its charges are not looked at"] if incomplete else []
+    most_ah = reading.MOST_OF_NOMINAL * nominal
+    reasons += named(
+        identity, CYCLE, spoilt, f"{CHARGE}* falls or is above {most_ah:g} Ah: its charge is not looked at"
+    )
     reasons += named(identity, CYCLE, ~seen, AFTER[after_a_test])
     return replace(table.pick(seen), unscored=tuple(reasons))
 
 
-def _charge(frame: polars.DataFrame, kind: Kind) -> tuple[Float, str]:
-    """Q(V) [row, point] on the kind's window, NaN where a curve falls; and the columns that are missing."""
+def _charge(frame: polars.DataFrame, kind: Kind) -> tuple[Float, str, Bool]:
+    """Q(V) [row, point] on the kind's window; the columns that are missing; and where a curve cannot be one [row]."""
     charge_ah, missing = numbered(frame, CHARGE, kind.window.points)
     ends = np.stack([column(frame, f"window_{end}_volt") for end in ("start", "end")], axis=1)
     usual = (kind.window.low_volt, kind.window.high_volt)
@@ -179,9 +183,10 @@ def _charge(frame: polars.DataFrame, kind: Kind) -> tuple[Float, str]:
         rows = (ends == (low, high)).all(axis=1)
         own = Window(float(low), float(high), charge_ah.shape[1])
         laid[rows] = charge_ah[rows] if own == kind.window else on_window(charge_ah[rows], own, kind.window)
-    falls = (np.diff(laid, axis=1) < 0).any(axis=1)
-    laid[falls] = np.nan
-    return laid, missing
+    strange: Bool = (np.diff(laid, axis=1) < 0) | (laid[:, 1:] > reading.MOST_OF_NOMINAL * kind.nominal_capacity_ah)
+    spoilt: Bool = np.any(strange, axis=1)
+    laid[spoilt] = np.nan
+    return laid, missing, spoilt
 
 
 def _rest(frame: polars.DataFrame, kind: Kind) -> Float:

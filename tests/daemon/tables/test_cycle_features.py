@@ -88,7 +88,7 @@ def test_rows_that_cannot_be_read_are_named_once_each_and_the_others_stay(tmp_pa
         "mit.csv: the file is empty (write it anew, or take it away)",
         "xjtu.csv, line 4: no cell",
         "xjtu.csv, line 5: row is no whole number from 0 to 999999",
-        "xjtu.csv, a, row 5: capacity is no number above zero, and so no truth",
+        "xjtu.csv, a, row 5: capacity is no number above zero and up to 4 Ah",
         "xjtu, a, row 29, 30: told more than once, the first row stands",
     ]
 

@@ -43,15 +43,25 @@ def test_a_table_is_read_and_rows_that_cannot_be_are_named(folder):
     (one,) = read_folder(folder)
     assert str(one.configuration) == "lmo_10ah_5000ms"
     assert len(one) == 79
-    assert one.unread == ("lmo_10ah_width_5000ms.csv, row 5: a voltage is missing or impossible",)
+    assert one.unread == ("lmo_10ah_width_5000ms.csv, line 5: a voltage is missing or impossible",)
 
 
-def test_a_folder_without_such_tables_and_a_table_without_its_columns_are_refused(folder, tmp_path):
+def test_a_folder_without_such_tables_is_refused(tmp_path):
     with pytest.raises(UsageError, match="no pulse tests"):
         read_folder(tmp_path)
-    frame().drop("u9_volt").write_csv(folder / "lmo_10ah_width_5000ms.csv")
-    with pytest.raises(UsageError, match="u9_volt"):
+
+
+def test_damaged_tables_are_named_and_the_others_read(folder):
+    frame().drop("u9_volt").write_csv(folder / "lfp_20ah_width_5000ms.csv")
+    (folder / "nmc_21ah_width_5000ms.csv.gz").write_bytes(b"\x1f\x8b damaged")
+    (one,) = read_folder(folder)
+    assert str(one.configuration) == "lmo_10ah_5000ms"
+    assert one.unread[0].startswith("lfp_20ah_width_5000ms.csv: no column u9_volt")
+    assert one.unread[1].startswith("nmc_21ah_width_5000ms.csv.gz: it cannot be read")
+    (folder / "lmo_10ah_width_5000ms.csv").unlink()
+    with pytest.raises(UsageError, match="no pulse tests") as caught:
         read_folder(folder)
+    assert "u9_volt" in caught.value.mend
 
 
 def test_what_is_learnt_is_better_than_the_mean_and_sure_as_it_says(folder):

@@ -99,6 +99,12 @@ def test_no_number_above_zero_is_no_label_and_an_empty_field_is_no_mistake():
     assert np.isnan(reading.labels(polars.DataFrame({"other": [1]}), "ah")[0]).all()
 
 
+def test_a_capacity_in_another_unit_is_no_label():
+    value, strange = reading.labels(polars.DataFrame({"ah": [3.2, 3200.0]}), "ah", nominal_ah=3.5)
+    assert (value[0], strange.tolist()) == (3.2, [False, True])
+    assert reading.no_label("ah", 3.5) == "ah is no number above zero and up to 7 Ah"
+
+
 def test_numbers_are_listed_shortly_and_none_is_left_out():
     assert reading.listed([3, 5, 9, 10, 11, 12, 14, 15]) == "3, 5, 9-12, 14, 15"
     assert reading.listed([]) == ""

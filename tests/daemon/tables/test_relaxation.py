@@ -167,7 +167,7 @@ def test_rows_that_cannot_be_read_are_named_and_the_others_stay(tmp_path):
         "x, line 3: no cell",
         "x, line 4: cycle is no whole number from 0 to 999999",
         "x, CY25-0, cycle 2: told more than once, the first row stands",
-        "x, CY25-0, cycle 5: discharge_capacity_ah is no number above zero, and so no truth",
+        "x, CY25-0, cycle 5: discharge_capacity_ah is no number above zero and up to 7 Ah",
     )
 
 
@@ -177,6 +177,18 @@ def test_files_of_headings_alone_are_refused_by_name_and_beside_others_named(tmp
         read(tmp_path)
     assert "x.csv: no row below its heading" in caught.value.mend
     assert any("x.csv" in reason for reason in only(tmp_path, y=zhu_like(1, 5)).unscored)
+
+
+def test_charges_and_capacities_in_milliampere_hours_are_named_and_the_rest_answers(tmp_path):
+    frame = zhu_like(1, 5)
+    amounts = [c for c in frame.columns if c.startswith("dq_") or c == "discharge_capacity_ah"]
+    table = only(tmp_path, x=frame.with_columns(polars.col(amounts) * 1000))
+    assert set(best_variant(table.events, table.kind)) == {"rest"}
+    assert np.isnan(table.capacity_ah).all()
+    assert table.unscored == (
+        "x, CY25-0, cycle 2-6: discharge_capacity_ah is no number above zero and up to 7 Ah",
+        "x, CY25-0, cycle 2-6: dq_ah_* falls or is above 7 Ah: its charge is not looked at",
+    )
 
 
 def test_rests_in_another_unit_leave_nothing_to_score_and_that_is_said(tmp_path):
