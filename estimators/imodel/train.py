@@ -50,13 +50,15 @@ _COARSE, _FINE = partial(svr, penalty=3.0, width=0.1), partial(svr, penalty=10.0
 _FINEST = partial(svr, penalty=30.0, width=0.02)
 NOW = Menu(
     {
+        "soft svr 120": Candidate(partial(svr, penalty=3.0, width=0.02), 120),
+        "fine svr 120": Candidate(_FINE, 120),
         "svr": Candidate(_COARSE, 40),
         "fine svr": Candidate(_FINE, 40),
         "finest svr": Candidate(_FINEST, 40),
         "boosting": Candidate(partial(boosting, trees=120, rate=0.1, leaves=8), 200),
         "extra trees": Candidate(partial(forest, trees=16, leaf=5, inputs=1.0), 40),
     },
-    (("fine svr", "finest svr"), ("svr", "fine svr", "finest svr", "boosting", "extra trees")),
+    (("soft svr 120", "fine svr 120"), ("svr", "fine svr", "finest svr", "boosting", "extra trees")),
     earned=0.002,
 )
 NOW_BY_REST = Menu({n: NOW.candidates[n] for n in ("svr", "boosting")}, (("svr",), ("svr", "boosting")), 0.002)
