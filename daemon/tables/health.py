@@ -52,9 +52,9 @@ def evaluate(folder: Path, options: Options) -> list[Cases]:
     found = [_service(t, name, said) for t in labelled for name, said in unseen(t, options, ask)]
     if not options.alone:
         found += [_cases(t, name, said) for t in labelled for name, said in elsewhere(t, ask)]
-        makes = {t.kind.name: t for t in labelled}
-        if {SOURCE, TARGET} <= set(makes):
-            source, target = makes[SOURCE], makes[TARGET]
+        source = next((t for t in labelled if t.kind.name == SOURCE), None)
+        target = next((t.pick(np.isfinite(t.capacity_ah)) for t in tables if t.kind.name == TARGET), None)
+        if source and target and len(np.unique(target.cell)) > 1:
             found += [_cases(target, name, said) for name, said in transferred(source, target)]
     return found
 

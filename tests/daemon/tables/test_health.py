@@ -37,6 +37,14 @@ def test_a_condition_never_trained_is_out_of_domain(tmp_path):
     assert not away.said["service"].in_domain.any()
 
 
+def test_another_make_is_asked_with_and_without_labels_however_few_its_cells(tmp_path):
+    mixed = zhu_like(2, 12, nominal=2.5, points=119)
+    found = health.evaluate(folder(tmp_path, nca=zhu_like(6, 12), ncm_nca=mixed), Options("soh", folds=2))
+    bare, few = (c for c in found if "nca to ncm_nca" in c.name)
+    assert len(bare.truth) == len(few.truth) == 24
+    assert np.isfinite(few.said["ridge on the labels, from the charge alone"].mean).all()
+
+
 def test_later_capacities_are_asked_of_each_row_alone_and_written(tmp_path):
     options = Options("trajectory", folds=2, horizons=(5, 20), alone=True)
     found = trajectory.evaluate(folder(tmp_path, cells=zhu_like(6, 60)), options)
