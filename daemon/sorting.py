@@ -76,14 +76,15 @@ def _graded(cell: str, train: PulseTrain, found: Judgement, sorting: Sorting) ->
         refused = OUT_OF_DOMAIN
     if not refused and found.soh_std > sorting.soh_std_max:
         refused = UNSURE
+    soh, std = (found.soh, found.soh_std) if found.in_domain else (math.nan, math.nan)
     slow = f"under {FAST_HERTZ:.0f} Hz: only the ends of steps were seen" if train.only_ends else ""
     return Graded(
         cell=cell,
         grade="" if refused else sorting.grade(found.soh),
-        soh=found.soh,
-        soh_std=found.soh_std,
-        soh_low=found.soh - NINETY * found.soh_std,
-        soh_high=found.soh + NINETY * found.soh_std,
+        soh=soh,
+        soh_std=std,
+        soh_low=soh - NINETY * std,
+        soh_high=soh + NINETY * std,
         refused=refused,
         note=slow,
         width_ms=train.width_ms,

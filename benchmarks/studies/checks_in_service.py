@@ -172,13 +172,14 @@ def _replayed(frame: polars.DataFrame, kind: str, truth: dict[int, float]) -> st
     checks.close()
     reports = [h for _, h in Output.join(outputs).health if h.check == "srse"]
     seen = {operation: span for operation, span in ends.items() if operation in truth}
-    told = {o: [h for h in reports if begin <= h.begin_second < end and h.values] for o, (begin, end) in seen.items()}
+    of = {o: [h for h in reports if begin <= h.begin_second < end] for o, (begin, end) in seen.items()}
+    told = {o: [h for h in some if h.values] for o, some in of.items()}
     nominal_ah = NASA["nominal_capacity_ah"]
     error = np.array([100.0 * (h.values["soh"] - truth[o] / nominal_ah) for o, some in told.items() for h in some])
     known = error[np.isfinite(error)]
-    reasons = dict(Counter(h.refused for h in reports if h.refused))
+    reasons = dict(Counter(h.refused for o, some in of.items() if not told[o] for h in some))
     rmse = f"RMSE {np.sqrt(np.mean(known**2)):.2f} points on {len(known)}" if len(known) else "nothing said"
-    return f"{sum(map(bool, told.values()))} of {len(seen)} full charges answered, {rmse}; refused {reasons}"
+    return f"{sum(map(bool, told.values()))} of {len(seen)} full charges answered, {rmse}; of the others {reasons}"
 
 
 if __name__ == "__main__":

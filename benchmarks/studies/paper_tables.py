@@ -4,7 +4,7 @@
 
 Three loss weightings (end to end), four training plans (empirical weighting), and all of them on a load pattern
 that trained nothing; each network is trained `--seeds` times, begun at random, with equal steps and batch. The
-cells that measure are other cells than those that train, at room temperature as in the paper, of SOH 0.7 to 1,
+cells that measure are other cells than those that train, at room temperature as in the paper, of SOH 0.75 to 1,
 ageing so fast that a day costs them several points. Beside them: the initial SOH held, counting, and the Kalman filter.
 The SOH that everyone is told at the start is wrong by the same draw (standard deviation 3 points). Networks get
 no SOC to start with; nor do counting and filter, which find one in the first voltage.

@@ -23,6 +23,7 @@ from daemon import models
 from daemon.config import EstimatorName
 from estimators.cell_type import CellType
 from estimators.contract import Second, Start
+from estimators.fused.estimate import NETWORK
 from simulators.fleet import Fleet
 from simulators.physics import PHYSICS
 from simulators.sensor import Channel, Sensing
@@ -56,7 +57,7 @@ def hours(args: argparse.Namespace, told: NDArray[np.float64], fleet: Fleet) -> 
         off += np.abs(estimate.soc - fleet.soc)
         if second % HOUR_SECOND:
             continue
-        alone = np.asarray(state.get("soh", estimate.soh), dtype=np.float64)
+        alone = np.asarray(state.get(NETWORK + "soh", state.get("soh", estimate.soh)), dtype=np.float64)
         found.append(Hour(off / HOUR_SECOND, fleet.soh, estimate.soh, estimate.soh_std, alone.copy()))
         off = np.zeros(args.cells)
         if second % round(args.report_day * DAY_SECOND) == 0 and not args.json:

@@ -160,14 +160,16 @@ def _cases(known: Charges, said: dict[str, Answer], draw: str) -> list[Cases]:
         answers = {m: Answer(a.mean[rows] * ah, a.std[rows] * ah, a.in_domain[rows]) for m, a in said.items()}
         title = f"{known.form}, {name}{draw}"
         horizon = np.zeros(len(ah), np.int64)
-        found.append(Cases(title, some.identity, TARGET, horizon, some.soh * ah, answers, known.unscored))
+        found.append(
+            Cases(title, some.identity, TARGET, horizon, some.soh * ah, answers, known.unscored, points_of=float(ah[0]))
+        )
     return found
 
 
 def _first(cases: Cases, name: str) -> Cases:
     rest = {k: v for k, v in cases.said.items() if k != name}
     said = {name: cases.said[name]} | rest if name in cases.said else rest
-    return Cases(cases.name, cases.identity, cases.target, cases.horizon, cases.truth, said, cases.unscored)
+    return replace(cases, said=said)
 
 
 DEFAULT = "counted, corrected"

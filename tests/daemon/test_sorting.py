@@ -76,6 +76,19 @@ def test_thresholds_come_from_the_configuration(pallet, capsys):
     assert rows[0]["refused"].startswith("unsure")
 
 
+def test_a_cell_like_none_that_was_learnt_from_gets_no_number(pallet):
+    log = polars.read_csv(pallet / "good.csv")
+    rest = polars.col("voltage_volt").first()
+    log.with_columns(rest + 3.0 * (polars.col("voltage_volt") - rest)).write_csv(pallet / "strange.csv")
+    kind = ["--chemistry", "lmo", "--nominal-capacity-ah", "20"]
+    assert main(["sort", str(pallet / "strange.csv"), "--out", str(pallet / "g.csv"), *kind]) == 0
+    (row,) = polars.read_csv(pallet / "g.csv").to_dicts()
+    assert row["refused"].startswith("out_of_domain")
+    assert row["soh"] is row["soh_low"] is None
+    assert row["grade"] == ""
+    assert row["charge_ohmic_1c_ohm"] > 0.0
+
+
 def test_another_chemistry_is_an_unknown_configuration(pallet):
     kind = ["--chemistry", "lto", "--nominal-capacity-ah", "20"]
     main(["sort", str(pallet / "good.csv"), "--out", str(pallet / "g.csv"), *kind])
