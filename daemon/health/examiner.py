@@ -130,8 +130,9 @@ class Examiner:
         return found
 
     def close(self) -> None:
-        """Let the thread go."""
+        """Let the thread go; wait for it, but not for a check that hangs: a process that ends under it may abort."""
         self._thread.stop()
+        self._thread.join(self._rule.deadline_second)
 
     @property
     def _loaded(self) -> Future[Sequence[Check]]:
@@ -216,7 +217,8 @@ class _Thread:
 
     def __init__(self) -> None:
         self._tasks: SimpleQueue[tuple[Future[Any], Callable[[], object]] | None] = SimpleQueue()
-        Thread(target=self._work, name="health checks", daemon=True).start()
+        self._thread = Thread(target=self._work, name="health checks", daemon=True)
+        self._thread.start()
 
     def submit(self, task: Callable[[], Answer]) -> Future[Answer]:
         future: Future[Answer] = Future()
@@ -231,6 +233,9 @@ class _Thread:
                 if waiting is not None:
                     waiting[0].cancel()
         self._tasks.put(None)
+
+    def join(self, seconds: float) -> None:
+        self._thread.join(seconds)
 
     def _work(self) -> None:
         while (waiting := self._tasks.get()) is not None:
