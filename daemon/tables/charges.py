@@ -199,9 +199,10 @@ def _partial(file: str, table: polars.DataFrame, kind: str, nominal: float) -> t
     whole = np.isfinite(curve).all(axis=1)
     rises = whole & (np.diff(curve, axis=1) >= 0).all(axis=1)
     most_ah = reading.MOST_OF_NOMINAL * nominal
-    known = rises & (curve.shape[1] == len(CURVE_VOLT)) & ~np.any(curve > most_ah, axis=1)
+    above = np.any(curve > most_ah, axis=1)
+    known = rises & ~above & (curve.shape[1] == len(CURVE_VOLT))
     why = np.select(
-        [np.full(len(table), bool(missing)), ~whole, ~rises, np.any(curve > most_ah, axis=1)],
+        [np.full(len(table), bool(missing)), ~whole, ~rises, above],
         [
             f"no {missing}",
             "a charge curve that is not whole (window_not_covered)",
