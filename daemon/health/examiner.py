@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from estimators.check import Scenario as Planned
 
 say = Say("health")
+ENDS_SECOND = 5.0  # an end waits so long for the check at work, whatever its deadline
 Answer = TypeVar("Answer")
 
 
@@ -132,7 +133,7 @@ class Examiner:
     def close(self) -> None:
         """Let the thread go; wait for it, but not for a check that hangs: a process that ends under it may abort."""
         self._thread.stop()
-        self._thread.join(self._rule.deadline_second)
+        self._thread.join(min(self._rule.deadline_second, ENDS_SECOND))
 
     @property
     def _loaded(self) -> Future[Sequence[Check]]:
